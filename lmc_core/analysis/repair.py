@@ -183,7 +183,7 @@ def statistics(
         By name of module, in the order in which they run, float64 `[2, units]`: means, standard
         deviations.
     """
-    module = model.module().to(device)
+    module = model.module(device=device)
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
 

@@ -179,7 +179,9 @@ def align_bodies(
     second = canonical(b, chosen, device=device)
     left, right = in_shared_rows((untied(a), second))
     body = find_body(left, right, chosen)
-    known = {name: precise(left.state[other]).clone() for name, other in body.names.items()}
+    known = {
+        name: precise(left.state[other].to(device)).clone() for name, other in body.names.items()
+    }
     rewrite_in_place(body.layout, body.rewrite, known, chosen)
     given = MatcherInput(
         as_body(right, body, known),

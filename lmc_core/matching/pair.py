@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
@@ -134,7 +135,7 @@ def _match(
         wholes = [canonical(model, chosen, check.in_place, device) for model in forms]
         left, right = in_shared_rows(wholes)
     else:
-        held, left, right = _at_one_width(a, b, chosen, method, settings, masks, progress)
+        held, left, right = _at_one_width(a, b, chosen, method, settings, masks, progress, device)
         wholes = [left, right]
         if method.match_widths is not None:
             return _Match(wholes, held.alignment, held.trace, held.places)
@@ -167,12 +168,15 @@ def _at_one_width(
     settings: object,
     masks: Mapping[str, Tensor] | None,
     progress: Progress,
+    device: torch.device,
 ) -> tuple[Widened, Model, Model]:
     """Both models at the width of the wider, in canonical form and matched by their weights; `a`
     stays if it is that one.
     """
     second = bool(wider(a, b))
-    narrow, wide = (canonical(untied(model), chosen) for model in ((a, b) if second else (b, a)))
+    narrow, wide = (
+        canonical(untied(model), chosen, device=device) for model in ((a, b) if second else (b, a))
+    )
     words = "matching the widths"
     if method.match_widths is not None:
         held = method.match_widths(

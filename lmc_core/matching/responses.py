@@ -254,7 +254,7 @@ class Watched:
 
     def __init__(self, model: Model, wanted: Sequence[Site], device: str):
         self.model, self.wanted, self.device = model, wanted, device
-        self.module = model.module().to(device)
+        self.module = model.module(device=device)
         self.caught: dict[str, Tensor] = {}
         for name in {site.module: None for site in wanted}:
             self.module.get_submodule(name).register_forward_pre_hook(

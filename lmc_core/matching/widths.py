@@ -40,6 +40,7 @@ from lmc_core.models.fits import REPEATED, unequal_spaces
 from lmc_core.models.model import Model
 from lmc_core.models.widen import padded, scale_scores, widen
 from lmc_core.symmetry.alignment import Alignment
+from lmc_core.symmetry.arithmetic import find_device, precise
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.elements import Element, Monomial, Permutation
 from lmc_core.symmetry.embedding import (
@@ -123,7 +124,8 @@ def even(narrow: Model, wide: Model) -> dict[str, Embedding]:
         if narrow.layout.spaces[name].kind in REPEATED:
             owner = torch.arange(m) % n
             chosen[name] = semi_permutation(owner, 1 / owner.bincount().double()[owner], n)
-    return chosen
+    device = find_device(wide.state)
+    return {name: embedding.to(device) for name, embedding in chosen.items()}
 
 
 def _as_long(narrow: Model, wide: Model, classes: Classes) -> tuple[Model, Model]:
@@ -139,11 +141,10 @@ def _as_long(narrow: Model, wide: Model, classes: Classes) -> tuple[Model, Model
     for name in unequal_spaces(layout, wide.layout):
         n, m = layout.spaces[name].size, wide.layout.spaces[name].size
         if name in normed:
-            longer[name] = Monomial(
-                torch.arange(n), torch.full((n,), (m / n) ** 0.5, dtype=torch.float64)
-            )
+            scales = torch.full((n,), (m / n) ** 0.5, dtype=torch.float64)
+            longer[name] = Monomial(torch.arange(n), scales)
     stretch = Alignment.of(layout.spaces, longer)
-    state = {name: tensor.double().clone() for name, tensor in narrow.state.items()}
+    state = {name: precise(tensor).clone() for name, tensor in narrow.state.items()}
     scale_scores(narrow, wide, state)
     state = stretch.apply(layout, state, in_place=True)
     rewrite_in_place(
@@ -188,7 +189,7 @@ def _balanced(
             left, right = (side.sum(-1, keepdim=True).expand(side.shape) for side in (left, right))
         factors = torch.where((left > 0) & (right > 0), (right / left) ** 0.25, 1.0)
         if space.name not in chosen:
-            eye = torch.eye(small.spaces[space.name].size, dtype=torch.float64)
+            eye = torch.eye(small.spaces[space.name].size).to(factors)
             chosen[space.name] = Embedding(eye, eye, mixes=space.largest.mixes)
         chosen[space.name] = chosen[space.name].stretched(factors)
     return chosen, widen(narrow, wide.config, chosen)
@@ -248,10 +249,9 @@ def _shared_out(
         # |b|^2 - |b - s a|^2: what an owner is worth over an empty place
         gains.append(2 * share * inner - share**2 * own)
     gain = torch.stack(gains).sum(0)
-    owner = torch.stack([_owners(each) for each in gain.reshape(-1, n, m)]).view(
-        *gain.shape[:-2], m
-    )
-    held = (owner[..., None, :] == torch.arange(n)[:, None]).double()
+    owner = torch.stack([_owners(each) for each in gain.cpu().reshape(-1, n, m)])
+    owner = owner.view(*gain.shape[:-2], m).to(gain.device)
+    held = (owner[..., None, :] == torch.arange(n, device=owner.device)[:, None]).to(gain)
     parts = held * (torch.stack(products).sum(0) / torch.stack(lengths).sum(0)).nan_to_num()
     left = (1 - parts.sum(-1, keepdim=True)) / held.sum(-1, keepdim=True)
     return semi_permutation(owner, ((parts + left) * held).sum(-2), n)
@@ -266,9 +266,7 @@ def _owners(gain: Tensor) -> Tensor:
     """
     n, m = gain.shape
     first = gain + 2 * m * gain.abs().max()  # whatever it costs
-    slots = torch.cat(
-        [first, gain.repeat(-(-m // n) - 1, 1), torch.zeros(m - n, m, dtype=torch.float64)]
-    )
+    slots = torch.cat([first, gain.repeat(-(-m // n) - 1, 1), gain.new_zeros(m - n, m)])
     rows, columns = (torch.from_numpy(each) for each in linear_sum_assignment(-slots.numpy()))
     owner = torch.empty(m, dtype=torch.int64)
     owner[columns] = torch.where(rows < len(slots) - (m - n), rows % n, NOBODY)
@@ -288,9 +286,9 @@ def _sides(
     others = {
         name: each for name, each in embeddings.items() if name != space and name not in inner
     }
-    mine = narrow.layout.view(narrow.state, narrow.layout.by_name[block.name]).double()
-    mine = embed_block(layout, block, mine, others)
-    theirs = restrict_block(layout, block, layout.view(wide.state, block).double(), inner)
+    mine = narrow.layout.view(narrow.state, narrow.layout.by_name[block.name])
+    mine = embed_block(layout, block, precise(mine), others)
+    theirs = restrict_block(layout, block, precise(layout.view(wide.state, block)), inner)
     return layout.copies(mine, block, space), layout.copies(theirs, block, space)
 
 
@@ -308,7 +306,7 @@ def _places(
         owner = torch.where(embedding.unread, NOBODY, embedding.writes.argmax(-1)).expand(
             element.indices.shape
         )
-        inner = own = torch.zeros((), dtype=torch.float64)
+        inner = own = embedding.writes.new_zeros(())
         for block in held.layout.blocks:
             if any(axis.space == name and axis.role == "reads" for axis in block.axes):
                 ours, theirs = _sides(narrow, held, block, name, embeddings)
@@ -316,5 +314,6 @@ def _places(
         # E undoes the stretch of a place, by which its reader is shorter
         shares = ((inner / own).nan_to_num() * embedding.writes.mT).sum(-2).expand(owner.shape)
         back = element.indices.argsort(-1)
-        result[name] = Places(owner.gather(-1, back), shares.gather(-1, back))
+        owner, shares = owner.gather(-1, back).cpu(), shares.gather(-1, back).cpu()
+        result[name] = Places(owner, shares.double())
     return result

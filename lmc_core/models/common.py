@@ -165,6 +165,7 @@ def in_float32(model: Model, device: torch.device | str | None = None) -> Model:
     """The same model with parameters in float32, on a device; by default on their own."""
 
     def brought(name: str, tensor: Tensor) -> Tensor:
-        return tensor.to(tensor.device if device is None else device, torch.float32)
+        stays = device is None or tensor.is_meta  # shapes of lazy parameters are nowhere
+        return tensor.to(tensor.device if stays else device, torch.float32)
 
     return model.with_state(map_state(model.state, brought))

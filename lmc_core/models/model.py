@@ -24,6 +24,7 @@ from lmc_core.models.lazy import PIECE, all_finite, is_lazy, shapes
 from lmc_core.models.precision import rounded, types_to_write, wide_type
 from lmc_core.models.streaming import write_streamed
 from lmc_core.progress import Progress, ignore
+from lmc_core.symmetry.arithmetic import find_device
 from lmc_core.symmetry.layout import Layout
 
 
@@ -125,14 +126,24 @@ class Model:
             sizes[name.split(".")[-2] if "." in name else name] += math.prod(shape)
         return show(self.name, facts, draw_bars(list(sizes.items()), "parameters of each part"))
 
-    def module(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+    def module(
+        self, dtype: torch.dtype = torch.float32, device: torch.device | str | None = None
+    ) -> nn.Module:
         """Build a module of the ordinary class with these parameters, in evaluation mode.
 
-        Parameters that have this precision already are shared with the module, not copied; nothing
-        is initialised first.
+        Parameters that have this precision already and are on the device are shared with the
+        module, not copied; nothing is initialised first.
+
+        Args:
+            dtype: of its parameters.
+            device: of the module; that of the parameters by default. A module that is moved later
+                keeps a table shared with its head only where torch counts both devices as alike (it
+                does the CPU, CUDA and MPS); elsewhere each name gets a parameter of its own.
         """
-        module, _ = self._built({name: tensor.to(dtype) for name, tensor in self.state.items()})
-        return module.to(dtype).eval().requires_grad_(False)
+        device = find_device(self.state) if device is None else device
+        state = {name: tensor.to(device, dtype) for name, tensor in self.state.items()}
+        module, _ = self._built(state)
+        return module.to(device, dtype).eval().requires_grad_(False)
 
     def unfilled(self, device: str = "cpu", dtype: torch.dtype | None = None) -> nn.Module:
         """Build a module of the ordinary class, in evaluation mode, whose parameters are its own

@@ -11,6 +11,7 @@ from torch import Tensor
 from lmc_core.models.config import Config
 from lmc_core.models.fits import REPEATED, require_fits, separate_head, unequal_spaces
 from lmc_core.models.model import Model
+from lmc_core.symmetry.arithmetic import find_device, precise, precise_type, zeros
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.embedding import (
     Embedding,
@@ -60,16 +61,16 @@ def widen(
     require_fits(narrow, target)
     narrow, target = separate_head(narrow), separate_head(target)
     small, large = narrow.layout, target.layout
-    chosen = {name: padded(narrow, target)[name] for name in unequal_spaces(small, large)} | dict(
-        embeddings or {}
-    )
+    device = find_device(narrow.state)
+    chosen = {name: padded(narrow, target)[name] for name in unequal_spaces(small, large)}
+    chosen = {name: each.to(device) for name, each in {**chosen, **(embeddings or {})}.items()}
     state = _rewritten(narrow, chosen)
     scale_scores(narrow, target, state)
-    result = {name: torch.zeros(shape, dtype=torch.float64) for name, shape in large.shapes.items()}
+    result = {name: zeros(*shape, device=device) for name, shape in large.shapes.items()}
     for block in large.blocks:
         value = embed_block(large, block, small.view(state, small.by_name[block.name]), chosen)
         if like is not None:
-            value = _filled(large, block, value, large.view(like, block).double(), chosen)
+            value = _filled(large, block, value, precise(large.view(like, block)), chosen)
         large.view(result, block).copy_(value)
     return replace(narrow, config=target.config, state=result, folder=None)
 
@@ -113,8 +114,10 @@ def _rewritten(narrow: Model, chosen: Mapping[str, Embedding]) -> dict[str, Tens
         for kind, all_ in kinds_of(spaces).items()
     }
     state = {
-        n: t.to(torch.float64, copy=True, memory_format=torch.contiguous_format)
-        for n, t in narrow.state.items()
+        name: tensor.to(
+            precise_type(tensor.device), copy=True, memory_format=torch.contiguous_format
+        )
+        for name, tensor in narrow.state.items()
     }
     rewrite_in_place(narrow.layout, narrow.family.rewrite(narrow.config), state, classes)
     return state

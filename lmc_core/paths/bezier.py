@@ -157,7 +157,7 @@ class Bending:
             progress,
         )
         device = learning.device
-        self.forward = Forward(a).to(device)
+        self.forward = Forward(a, a.module(device=device))
         self.ends = [
             {name: in_single(tensor).to(device) for name, tensor in model.state.items()}
             for model in (a, b)

@@ -28,6 +28,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from lmc_core.symmetry.arithmetic import precise_type
 from lmc_core.symmetry.elements import Role
 from lmc_core.symmetry.layout import Block, Layout, rows, unrows
 from lmc_core.symmetry.spaces import Pairs
@@ -61,7 +62,18 @@ class Embedding:
     @property
     def held(self) -> Tensor:
         """Which coordinate each place repeats, ones and zeros, where coordinates are not mixed."""
-        return (self.writes != 0).double()
+        return (self.writes != 0).to(self.writes)
+
+    def to(self, device: torch.device | str) -> Embedding:
+        """The same on a device, in the type that is worked in there."""
+        dtype = precise_type(device)
+        unread = None if self.unread is None else self.unread.to(device)
+        return replace(
+            self,
+            writes=self.writes.to(device, dtype),
+            reads=self.reads.to(device, dtype),
+            unread=unread,
+        )
 
     def stretched(self, factors: Tensor) -> Embedding:
         """The same with other lengths: E multiplied by a factor for each place `[..., m]`, F
@@ -90,7 +102,7 @@ def semi_permutation(owner: Tensor, shares: Tensor, size: int) -> Embedding:
         shares: float64 of the same shape, those of the places of one owner sum to 1.
         size: n.
     """
-    held = (owner[..., None] == torch.arange(size)).double()
+    held = (owner[..., None] == torch.arange(size, device=owner.device)).to(shares)
     return Embedding(held, held * shares[..., None], mixes=False, unread=owner == NOBODY)
 
 

@@ -36,7 +36,7 @@ def _scores(model: Model, device: str, length: int) -> dict[str, Score]:
     shipped.
     """
     task = get_task(model.card.text("task"))
-    module = model.module().to(device)
+    module = model.module(device=device)
     sets: dict[str, Examples] = {
         split: task.examples(split, length=length) for split in ("validation", "test")
     }

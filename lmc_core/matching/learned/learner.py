@@ -64,7 +64,7 @@ class Learner:
         device: str = "cpu",
     ):
         self.layout, self.moves, self.device = models[0].layout, tuple(moves), device
-        self.forward = Forward(models[0]).to(device)
+        self.forward = Forward(models[0], models[0].module(device=device))
         self.ends = [
             {name: tensor.to(device) for name, tensor in model.state.items()} for model in models
         ]

@@ -1,0 +1,1 @@
+"""A stand-in accelerator: a device of torch's own spare kind over host memory, for tests."""
