@@ -11,7 +11,9 @@ from torch import Tensor
 from lmc_core.display import draw_trace, show
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.widened import Places
+from lmc_core.models.canonical_state import CanonicalState
 from lmc_core.models.common import untied
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.numbers import describe_change, seconds
@@ -125,24 +127,35 @@ def canonical(
     Args:
         model: to rewrite.
         classes: chosen class of each kind of space.
-        in_place: write into the model's own tensors, in their own precision (float32 at least), so
-            that it is not held twice.
+        in_place: write into the model's own tensors, in their own precision, so that it is not held
+            twice. Parameters in half precision are taken out of the model as they are brought into
+            float32.
         device: to bring it to first; by default it stays on its own. One that is brought elsewhere
             in place is written there, in the precision that it would be written in here.
 
     Returns:
-        The rewritten model, in float64 (`symmetry.arithmetic`) unless `in_place`.
+        The rewritten model, in float64 (`symmetry.arithmetic`) unless `in_place`; a lazily read one
+        is rewritten when it is read, in float32, and takes no memory.
     """
-    rewrite = model.family.rewrite(model.config)
+    rewrite, given = model.family.rewrite(model.config), model.state
     if rewrite.tied and not rewrite.tied.stays:
         blocks = (block for block in model.layout.blocks if block.parameter == rewrite.tied.table)
         written = {axis.space for block in blocks for axis in block.axes if axis.space}
         if any(class_of(model.layout.spaces[name], classes).mixes for name in written):
             model = untied(model)
-    state = {
-        name: _working(tensor, in_place, tensor.device if device is None else torch.device(device))
-        for name, tensor in model.state.items()
-    }
+    if is_lazy(model.state):
+        rewrite = model.family.rewrite(model.config)
+        return model.with_state(CanonicalState(model.layout, rewrite, model.state, classes))
+    state = {}
+    for name in list(model.state):
+        tensor = model.state[name]
+        there = tensor.device if device is None else torch.device(device)
+        state[name] = _working(tensor, in_place, there)
+        if in_place and state[name] is not tensor:
+            # one that had to be made anew does not stay beside the new one
+            for each in (given, model.state):
+                if isinstance(each, dict):
+                    each.pop(name, None)
     rewrite_in_place(model.layout, model.family.rewrite(model.config), state, classes)
     return model.with_state(state)
 

@@ -9,13 +9,15 @@ float32 (`symmetry.arithmetic`). All is computed where the parameters are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from lmc_core.matching.metric import stream_metrics
-from lmc_core.symmetry.alignment import chunks
+from lmc_core.models.lazy import is_lazy, shapes
+from lmc_core.symmetry.alignment import read_pieces
 from lmc_core.symmetry.arithmetic import find_device, precise_type
 from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
@@ -65,8 +67,10 @@ class Objective:
             for block in layout.blocks
             if not block.twice and any(axis.space is not None for axis in block.axes)
         ]
-        self.held = sum(tensor.numel() for tensor in a.values()) <= (HELD if held is None else held)
-        self.device = find_device(a)
+        count = sum(each.numel() for each in shapes(a).values())
+        self.held = count <= (HELD if held is None else held)
+        # lazily read parameters come to the CPU
+        self.device = torch.device("cpu") if is_lazy(a) else find_device(a)
         self.precision = precise_type(self.device) if self.held else torch.float32
         self._streams: dict[str, str] = {}
         self._metrics: dict[tuple[str, int], Tensor] = {}
@@ -106,13 +110,34 @@ class Objective:
     def _find_means(self) -> dict[tuple[str, int], Tensor]:
         """The means that blocks ignore, by block and side."""
         return {
-            (block.name, side): self.layout.view(state, block).mean(
-                block.ignores_mean_over, keepdim=True, dtype=precise_type(self.device)
-            )
+            (block.name, side): self._mean(block, state, block.ignores_mean_over)
             for block in self.blocks
             if block.ignores_mean_over is not None
             for side, state in enumerate(self.states)
         }
+
+    def _mean(self, block: Block, state: State, axes: int | tuple[int, ...]) -> Tensor:
+        """The mean of a block over some axes, which are kept with one entry."""
+        dtype = precise_type(self.device)
+        if not is_lazy(state):
+            return self.layout.view(state, block).mean(axes, keepdim=True, dtype=dtype)
+        parts = [
+            part.sum(axes, keepdim=True, dtype=dtype)
+            for part in read_pieces(self.layout, state, block)
+        ]
+        shape = self.shape(block)
+        averaged = axes if isinstance(axes, tuple) else (axes,)
+        # pieces are cut along one axis: they are averaged over as well, or put together
+        total = parts[0]
+        if len(parts) > 1:
+            others = (i for i in range(len(shape)) if i not in averaged)
+            cut = next((i for i in others if parts[0].shape[i] != shape[i]), None)
+            total = torch.stack(parts).sum(0) if cut is None else torch.cat(parts, cut)
+        return total / math.prod(shape[axis] for axis in averaged)
+
+    def shape(self, block: Block) -> tuple[int, ...]:
+        """The shape of a block."""
+        return tuple(self.layout.view(shapes(self.states[0]), block).shape)
 
     def _square_norms(self) -> dict[str, list[float]]:
         """The squared norm of every block, of A and of B, as they are compared (`parts`)."""
@@ -132,9 +157,7 @@ class Objective:
         layout = self.layout
         for names in layers(self.blocks).values():
             both = [sum(norms[name][side] for name in names) ** 0.5 for side in (0, 1)]
-            entries = sum(
-                layout.view(self.states[0], layout.by_name[name]).numel() for name in names
-            )
+            entries = sum(math.prod(self.shape(layout.by_name[name])) for name in names)
             for name in names:
                 self.weights[name] = entries**sizes / max(both[0] * both[1], 1e-300)
 
@@ -146,15 +169,23 @@ class Objective:
         """A space and all those within it, level by level."""
         return [root, *(each for child in self.children[root.name] for each in self.tree(child))]
 
+    def neighbours(self, root: Space) -> set[str]:
+        """Names of the spaces that blocks of a root space or of those within it live in as well."""
+        blocks = {b.name: b for space in self.tree(root) for b in self.touching[space.name]}
+        return {axis.space for block in blocks.values() for axis in block.axes if axis.space}
+
     def parts(self, block: Block, side: int) -> Iterator[Tensor]:
         """A block of one side, in pieces if it is large: without the mean that is ignored, its rows
         masked.
         """
-        view = self.layout.view(self.states[side], block)
+        state = self.states[side]
         mask = self.masks.get(block.parameter)
         mean = self.means.get((block.name, side))
         start = 0
-        for part in chunks(view, block) if mask is None or len(block.axes) == 2 else (view,):
+        cut = mask is None or len(block.axes) == 2
+        for part in (
+            read_pieces(self.layout, state, block) if cut else (self.layout.view(state, block),)
+        ):
             value = part.to(self.precision)
             if mean is not None:
                 value = value - mean.to(self.precision)
@@ -172,7 +203,7 @@ class Objective:
         pieces = list(self.parts(block, side))
         if len(pieces) == 1:
             return pieces[0]
-        shape = self.layout.view(self.states[side], block).shape
+        shape = self.shape(block)
         axis = next(i for i, size in enumerate(shape) if pieces[0].shape[i] != size)
         return torch.cat(pieces, axis)
 

@@ -19,6 +19,7 @@ from lmc_core.matching.methods import METHODS
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.widened import Places, Widened
 from lmc_core.matching.widths import match_widths
+from lmc_core.models.canonical_state import MovedState
 from lmc_core.models.common import (
     alike_untied,
     different_heads,
@@ -29,6 +30,7 @@ from lmc_core.models.common import (
 )
 from lmc_core.models.fits import wider
 from lmc_core.models.forward import few_enough, run
+from lmc_core.models.lazy import LazyState, is_lazy
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.progress import Progress, part
@@ -66,8 +68,8 @@ def align_pair(
         masks: by parameter, the rows that count.
         progress: called with the share done and a few words; may raise to stop.
         in_place: write into the tensors of `a` and `b`, which then hold the aligned models; for
-            models so large that there is no room for copies. They are of no use afterwards if this
-            fails or is stopped.
+            models so large that there is no room for copies. Parameters in half precision are taken
+            out of them. They are of no use afterwards if this fails or is stopped.
         learning: examples of the training split, for methods that use data.
         device: where both models are brought, matched and run; assignments alone are solved on the
             CPU.
@@ -150,10 +152,13 @@ def _match(
     if learning is not None:
         given = replace(given, **vars(learning))
     alignment, trace = method.match(given if held is None else given.within(0.1, 1.0), settings)
-    alignment = alignment.to(find_device(right.state))
+    alignment = alignment.to("cpu" if is_lazy(right.state) else find_device(right.state))
     averaged = trace.soft_end(right)
     second = wholes[1]
-    moved = second.with_state(alignment.apply(second.layout, second.state, in_place=True))
+    if isinstance(second.state, LazyState):
+        moved = second.with_state(MovedState(second.layout, second.state, alignment))
+    else:
+        moved = second.with_state(alignment.apply(second.layout, second.state, in_place=True))
     if held is not None:
         alignment = alignment.compose(held.alignment)
     places = {} if held is None else held.places

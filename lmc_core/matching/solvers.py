@@ -7,11 +7,10 @@ j].
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from lmc_core.matching.sparse_assignment import assignment
 from lmc_core.symmetry.elements import (
     Element,
     Monomial,
@@ -24,24 +23,6 @@ from lmc_core.symmetry.elements import (
     rotary_matrix,
 )
 from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
-
-
-def assignment(similarity: Tensor) -> Tensor:
-    """Indices p that maximise sum_i M[i, p[i]] (linear assignment, Jonker and Volgenant 1987),
-    int64 `[..., n]`, one for each matrix of `[..., n, n]`.
-
-    Ties fall to the identity: a pull far below rounding of the entries is added to the diagonal.
-    All matrices come to the CPU in one copy, and all indices go back in one.
-    """
-    costs = -similarity.cpu().numpy()  # a copy; SciPy would make one more to maximise
-    found = np.empty(costs.shape[:-1], dtype=np.int64)
-    for place in np.ndindex(costs.shape[:-2]):
-        cost = costs[place]
-        if cost.size:
-            pull = float(np.abs(cost).max()) * 1e-14
-            np.fill_diagonal(cost, cost.diagonal() - pull)
-        found[place] = linear_sum_assignment(cost)[1]
-    return torch.from_numpy(found).to(similarity.device)
 
 
 def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:

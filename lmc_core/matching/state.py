@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from lmc_core.matching.objective import Objective
-from lmc_core.symmetry.alignment import Alignment, act_on_block, is_constant
+from lmc_core.symmetry.alignment import Alignment, act_on_block, is_constant, is_identity
 from lmc_core.symmetry.arithmetic import Total, precise_type
 from lmc_core.symmetry.elements import Element, Monomial, Permutation, converted
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space
+
+STILL = 1e-4  # of the largest possible objective: what is not looked for again
 
 
 class MatchingState:
@@ -38,6 +41,8 @@ class MatchingState:
         # what the residual stream has last seen, B as it stands
         self._sums: tuple[str, Tensor, Tensor | None] | None = None
         self._joint: tuple[str, Tensor] | None = None  # the value of all blocks that touch it
+        # by root space, how far all that its blocks see has moved since it was last visited
+        self._drift: dict[str, float] = {}
         # gains of one number each along what mixes, which no element changes, looked at once
         self._constant = {
             block.name
@@ -84,6 +89,7 @@ class MatchingState:
             are none).
         """
         found = {False: self._square(space)}
+        unmoved: Total | None = None
         for block in self.problem.touching[space.name]:
             weight = self.problem.weights[block.name] * shares.get(block.name, 1.0)
             if weight == 0:
@@ -91,39 +97,75 @@ class MatchingState:
             order = block.axes[block.axis(space.name)].role == "order"
             if order not in found:
                 found[order] = self._square(space)
-            found[order].add(self._gram(block, space), weight)
+            size = math.prod(self.problem.shape(block))
+            if self.problem.held or order or size <= space.size**2:
+                found[order].add(self._product(block, space, self.pairs(block)), weight)
+                continue
+            unmoved = unmoved or self._square(space)
+            unmoved.add(self._unmoved_gram(block, space), weight)
         plain, ordered = found[False].value, found[True].value if True in found else None
+        if unmoved is not None:
+            # a (T b)^T = (a b^T) T^T; what matching finds keeps lengths, so that T^-T = T
+            plain = plain + self.found.elements[space.name].act(unmoved.value.mT, "writes").mT
         self._sums = None if shares or space.kind != "residual" else (space.name, plain, ordered)
         return plain, ordered
 
     def _square(self, space: Space) -> Total:
         return Total(space.size, space.size, device=self.problem.device)
 
-    def _gram(self, block: Block, space: Space) -> Tensor:
-        """The Gram matrix a b^T along a root space, float64 `[n, n]`.
+    def _product(
+        self, block: Block, space: Space, pairs: Iterator[tuple[Tensor, Tensor]]
+    ) -> Tensor:
+        """The Gram matrix a b^T along a root space, float64 `[n, n]`."""
+        layout, total = self.problem.layout, self._square(space)
+        for x, y in pairs:
+            total.add(layout.rows(x, block, space.name) @ layout.rows(y, block, space.name).mT)
+        return total.value
 
-        Of a large block b is not moved by the space's own element T: a (T b)^T = (a b^T) T^T costs
-        a product of its size less.
+    def _unmoved_gram(self, block: Block, space: Space) -> Tensor:
+        """The same of a large block, b not moved by the space's own element, which costs a product
+        of the block's size less.
         """
-        layout, axis = self.problem.layout, block.axes[block.axis(space.name)]
-
-        def product(pairs: Iterator[tuple[Tensor, Tensor]]) -> Tensor:
-            total = self._square(space)
-            for x, y in pairs:
-                total.add(layout.rows(x, block, space.name) @ layout.rows(y, block, space.name).mT)
-            return total.value
-
-        view = layout.view(self.problem.states[0], block)
-        if self.problem.held or axis.role == "order" or view.numel() <= space.size**2:
-            return product(self.pairs(block))
         raw = self._edges.get(block.name)
         if raw is None:
-            raw = product(
-                self._moved(block, {n: e for n, e in self._moving.items() if n != space.name})
-            )
+            others = {name: e for name, e in self._moving.items() if name != space.name}
+            raw = self._product(block, space, self._moved(block, others))
             if {each.space for each in block.axes} <= {space.name, None}:
                 self._edges[block.name] = raw
-        return self.found.elements[space.name].act(raw.mT, axis.role).mT
+        return raw
+
+    def similarity(self, space: Space, half: bool) -> tuple[Tensor, Tensor | None]:
+        """What `sums` gives of a large space that only reorders, in float32.
+
+        Args:
+            space: within no other.
+            half: whether products are in bfloat16.
+        """
+        layout, n = self.problem.layout, space.size
+        found: dict[bool, Tensor] = {}
+        for block in self.problem.touching[space.name]:
+            order = block.axes[block.axis(space.name)].role == "order"
+            if order not in found:
+                found[order] = torch.zeros(n, n, device=self.problem.device)
+            weight = self.problem.weights[block.name]
+            for x, y in self.pairs(block):
+                a, b = layout.rows(x, block, space.name), layout.rows(y, block, space.name)
+                if half:
+                    a, b = a.bfloat16(), b.bfloat16()
+                found[order].add_(a @ b.mT, alpha=weight)
+        plain = found.get(False)
+        return torch.zeros(n, n) if plain is None else plain, found.get(True)
+
+    def stands(self, root: Space) -> bool:
+        """Whether everything that a space of a large model sees is where it was when the space was
+        last visited, but for so little that a visit could not gain `STILL` of the largest possible
+        objective.
+        """
+        return not self.problem.held and 2 * self._drift.get(root.name, math.inf) < STILL
+
+    def visited(self, root: Space) -> None:
+        """Note that a space and all within it are at their best, everything else held."""
+        self._drift[root.name] = 0.0
 
     def take(self, step: Mapping[str, Element]) -> None:
         """Move B by one element for some spaces."""
@@ -141,6 +183,11 @@ class MatchingState:
         after = Alignment.of(spaces, step, problem.device).compose(before).elements
         self.found = Alignment({**self.found.elements, **after}, self.found.within)
         touched = {block.name: block for name in step for block in problem.touching[name]}
+        if not problem.held:
+            far = sum(_movement(element) for element in step.values())
+            for root in problem.roots:
+                if root not in trees and problem.neighbours(root) & step.keys():
+                    self._drift[root.name] = self._drift.get(root.name, math.inf) + far
         sums, self._sums, self._joint = self._sums, None, None
         for block in touched.values():
             self._values.pop(block.name, None)
@@ -197,3 +244,17 @@ class MatchingState:
 
     def _names(self, space: str) -> list[str]:
         return [block.name for block in self.problem.touching[space]]
+
+
+def _movement(element: Element) -> float:
+    """An upper bound of |T - 1| (the largest singular value, over all copies); infinite for what
+    reorders.
+    """
+    if isinstance(element, Permutation):
+        return 0.0 if is_identity(element) else math.inf
+    if isinstance(element, Monomial):
+        still = is_identity(Permutation(element.indices)) and bool((element.scales == 1).all())
+        return 0.0 if still else math.inf
+    values = element.matrix()
+    eye = torch.eye(values.shape[-1], dtype=values.dtype, device=values.device)
+    return float(torch.linalg.matrix_norm(values - eye).max())

@@ -47,6 +47,10 @@ FAINT = {torch.float64: 1e-6, torch.float32: 1e-3}  # by the precision of produc
 # relative, by the precision that is solved in; singular values below this say nothing of their
 # directions
 RANK = {torch.float64: 1e-9, torch.float32: 1e-5}
+# of all that the search of a large model has gained: a round that adds less is the last. Between
+# independent models rounds keep adding for long: of 124 million random parameters rounds 4 to 20
+# take four fifths of the time and add 3 % to the objective
+WORTH = 0.01
 USUAL_ROUNDS = 25  # until convergence, for the progress shown
 
 
@@ -106,9 +110,7 @@ def match_weights(
                 / (scouting + settings.scout_rounds + USUAL_ROUNDS)
             )
     best = max(searches, key=lambda search: search.values[-1]) if len(searches) > 1 else searches[0]
-    while len(best.gains) < settings.max_rounds and (
-        not best.gains or best.gains[-1] >= settings.tolerance
-    ):
+    while len(best.gains) < settings.max_rounds and best.worth_going_on(settings.tolerance):
         best.round()
         progress(min(1.0, (scouting + len(best.gains)) / (scouting + USUAL_ROUNDS)))
     progress(1.0)
@@ -211,6 +213,15 @@ class _Search:
             stream,
             dict.fromkeys(inner, 0.0 if alone_suffices else FAINT[problem.precision]),
         )
+
+    def worth_going_on(self, tolerance: float) -> bool:
+        """Whether another round may gain enough."""
+        if not self.gains:
+            return True
+        enough = tolerance
+        if not self.moved.problem.held:
+            enough = max(enough, WORTH * (self.values[-1] - float(self.before)))
+        return self.gains[-1] >= enough
 
     def round(self) -> None:
         """Visit every space once, the residual stream last."""

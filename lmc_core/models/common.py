@@ -17,7 +17,7 @@ from torch import Tensor
 from lmc_core.errors import Incompatible
 from lmc_core.models.family import PREDICTIONS
 from lmc_core.models.fits import require_fits, same_parts, wider
-from lmc_core.models.lazy import map_state, shapes, with_parameter
+from lmc_core.models.lazy import is_lazy, map_state, shapes, with_parameter
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.models.settings import unequal_settings, without_effect
@@ -162,7 +162,11 @@ def alike_untied(models: Sequence[Model]) -> list[Model]:
 
 
 def in_float32(model: Model, device: torch.device | str | None = None) -> Model:
-    """The same model with parameters in float32, on a device; by default on their own."""
+    """The same model with parameters in float32, on a device; by default on their own. Lazily read
+    ones come to the CPU.
+    """
+    if is_lazy(model.state):
+        device = None
 
     def brought(name: str, tensor: Tensor) -> Tensor:
         stays = device is None or tensor.is_meta  # shapes of lazy parameters are nowhere

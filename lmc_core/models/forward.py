@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from lmc_core.models.family import Family
 from lmc_core.models.kept_modules import lent_module
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
 from lmc_core.models.rows import usable
+from lmc_core.models.streamed_forward import run_streamed
 from lmc_core.models.texts import find_lengths
 from lmc_core.symmetry.check import Double, relative_difference
 
@@ -72,7 +74,8 @@ def run(
 ) -> Tensor:
     """The outputs of a model in a precision; in float64 nothing inside falls back to float32.
 
-    Rows of token tables that hold no finite numbers are left out, of the outputs too.
+    Rows of token tables that hold no finite numbers are left out, of the outputs too. Of a lazily
+    read model one layer is read at a time.
 
     Args:
         model: with its parameters anywhere.
@@ -84,6 +87,15 @@ def run(
     x = inputs.to(inputs.device if device is None else device)
     x = x.to(dtype) if x.is_floating_point() else x
     alone = Double() if dtype is torch.float64 else nullcontext()
+    if is_lazy(model.state):
+        family, x = model.family, x.cpu()
+        with alone:
+            return run_streamed(
+                model.hollow_module(dtype),
+                model.state,
+                lambda module: compute_outputs(family, module, x),
+                dtype,
+            )
     with lent_module(model, dtype, x.device) as module, alone:
         return compute_outputs(model.family, module, x)
 

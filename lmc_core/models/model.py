@@ -167,6 +167,11 @@ class Model:
             return self
         return self.with_state({name: tensor.to(device) for name, tensor in self.state.items()})
 
+    def hollow_module(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        """The same with parameters that have no values, on the device "meta"."""
+        empty = {n: t.to("meta", dtype) for n, t in shapes(self.state).items()}
+        return self._built(empty)[0].to(dtype).eval().requires_grad_(False)
+
     def _built(self, state: Mapping[str, Tensor]) -> tuple[nn.Module, dict[str, str]]:
         """A module of the ordinary class with some parameters, in the types that they have; and its
         names that repeat an earlier one, with that.

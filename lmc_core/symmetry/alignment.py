@@ -16,6 +16,7 @@ import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -105,7 +106,24 @@ def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -
     return iter(tensor.split(max(1, tensor.shape[longest] * CHUNK // tensor.numel()), longest))
 
 
-def _is_identity(element: Element) -> bool:
+@runtime_checkable
+class Pieced(Protocol):
+    """Parameters that are made block by block, so that a large one is never there as a whole."""
+
+    def pieces(self, block: Block) -> Iterator[Tensor]:
+        """What `chunks` gives of a block."""
+        ...
+
+
+def read_pieces(layout: Layout, state: State, block: Block) -> Iterator[Tensor]:
+    """A block of a model, in pieces if it is large."""
+    if isinstance(state, Pieced):
+        return state.pieces(block)
+    return chunks(layout.view(state, block), block)
+
+
+def is_identity(element: Element) -> bool:
+    """Whether it is a permutation that leaves everything in its place."""
     if not isinstance(element, Permutation):
         return False
     still = torch.arange(element.indices.shape[-1], device=element.indices.device)
@@ -178,7 +196,7 @@ class Alignment:
                 "This alignment was made for a model with other spaces; make one for this pair."
             )
         device = find_device(state)
-        moving = {n: converted(e, device) for n, e in self.elements.items() if not _is_identity(e)}
+        moving = {n: converted(e, device) for n, e in self.elements.items() if not is_identity(e)}
         result = {
             name: tensor if in_place else tensor.clone().contiguous()
             for name, tensor in state.items()

@@ -88,9 +88,40 @@ class Blocks(MutableMapping[str, Tensor]):
         """
         return self.layout.view(self.state, self.layout.by_name[name])
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a block."""
+        return tuple(self.view(name).shape)
+
     def pieces(self, name: str) -> Iterator[Tensor]:
         """The same, in pieces if it is large."""
         return chunks(self.view(name), self.layout.by_name[name])
+
+    def scale(self, name: str, space: str, factors: Tensor) -> None:
+        """Multiply a block by one number for every coordinate of a space."""
+        value = self[name]
+        self[name] = value * along(factors, value, self.layout.by_name[name].axis(space))
+
+    def centre(self, name: str, space: str) -> None:
+        """Remove the mean of a block over the coordinates of a space."""
+        for part in self.pieces(name):
+            value = precise(part)
+            part.copy_(value - value.mean(self.layout.by_name[name].axis(space), keepdim=True))
+
+    def fold(
+        self, name: str, bias: str | None, norm: Norm, gain: Tensor, offset: Tensor | None
+    ) -> None:
+        """Take the gain and the offset of a norm into one of its readers."""
+        axis = self.layout.by_name[name].axis(norm.space)
+        for part in self.pieces(name) if bias is None else (self.view(name),):
+            original = precise(part)
+            folded, constant = fold(original, axis, gain, offset, norm.centred, bias is None)
+            if bias is not None and constant is not None:
+                self[bias] = self[bias] + constant
+            part.copy_(folded)
+
+    def balance(self, product: Product, space: Space, chosen: SymmetryClass) -> None:
+        """Give both sides equal shares of their product, copy by copy of the space."""
+        balance_whole(self.layout, product, space, chosen, self)
 
     def __delitem__(self, name: str) -> None:
         raise TypeError("A block cannot be taken out of its parameter.")
@@ -114,7 +145,12 @@ def rewrite_in_place(
         state: parameters, contiguous; changed in place.
         classes: chosen class of each kind of space.
     """
-    blocks = Blocks(layout, state)
+    rewrite_blocks(Blocks(layout, state), rewrite, classes)
+
+
+def rewrite_blocks(blocks: Blocks, rewrite: Rewrite, classes: Classes) -> None:
+    """The same for blocks that are read and changed in a way of their own."""
+    layout = blocks.layout
 
     def mixes(space: str) -> bool:
         return class_of(layout.spaces[space], classes).mixes
@@ -125,9 +161,7 @@ def rewrite_in_place(
     for space in rewrite.centred:
         if mixes(space):
             for name in writers(layout, rewrite, space):
-                for part in blocks.pieces(name):
-                    value = precise(part)
-                    part.copy_(value - value.mean(layout.by_name[name].axis(space), keepdim=True))
+                blocks.centre(name, space)
     for norm in rewrite.norms:
         if mixes(norm.space):
             _fold_norm(layout, norm, blocks)
@@ -135,7 +169,7 @@ def rewrite_in_place(
         space = layout.spaces[product.space]
         if mixes(product.space):
             _drop_biases(layout, product, blocks)
-        _balance(layout, product, space, class_of(space, classes), blocks)
+        blocks.balance(product, space, class_of(space, classes))
     if open_spaces := _without_product(layout, rewrite, classes):
         _settle(layout, (*open_spaces, *rewrite.products), classes, blocks)
 
@@ -180,7 +214,7 @@ def _settle(layout: Layout, products: Sequence[Product], classes: Classes, block
     before = float("inf")
     for _ in range(ROUNDS):
         for product, space, by in chosen:
-            _balance(layout, product, space, by, blocks)
+            balance_whole(layout, product, space, by, blocks)
         after = sum(float(blocks[name].square().sum()) for name in touched)
         if before - after <= SETTLED * after:
             return
@@ -200,7 +234,36 @@ def writers(layout: Layout, rewrite: Rewrite, space: str) -> list[str]:
     ]
 
 
-def _along(vector: Tensor, tensor: Tensor, axis: int) -> Tensor:
+def fold(
+    original: Tensor, axis: int, gain: Tensor, offset: Tensor | None, centred: bool, inside: bool
+) -> tuple[Tensor, Tensor | None]:
+    """A reader, or a piece of one, with the gain and the offset of its norm taken in.
+
+    Args:
+        original: the reader.
+        axis: that reads.
+        gain: of the norm, `[n]`.
+        offset: of the norm, or None.
+        centred: whether the norm removes the mean.
+        inside: whether what comes of the offset goes into the all-ones direction of the reader,
+            which has no bias.
+
+    Returns:
+        The reader, and what comes of the offset where that belongs to a bias.
+    """
+    folded = original * along(gain, original, axis)
+    if centred:
+        folded -= folded.mean(axis, keepdim=True)
+    if offset is None:
+        return folded, None
+    constant = (original * along(offset, original, axis)).sum(axis)
+    if not inside:
+        return folded, constant
+    folded += constant.unsqueeze(axis) / len(gain)
+    return folded, None
+
+
+def along(vector: Tensor, tensor: Tensor, axis: int) -> Tensor:
     """Shape a vector so that it multiplies a tensor along one axis."""
     return vector.view([-1 if i == axis else 1 for i in range(tensor.ndim)])
 
@@ -209,8 +272,7 @@ def _fold_layer_scale(layout: Layout, part: LayerScale, blocks: Blocks) -> None:
     scale = blocks[part.scale].flatten()
     for name in part.writers:
         if name is not None:
-            value = blocks[name]
-            blocks[name] = value * _along(scale, value, layout.by_name[name].axis(part.space))
+            blocks.scale(name, part.space, scale)
     blocks[part.scale] = torch.ones_like(blocks[part.scale])
 
 
@@ -219,19 +281,7 @@ def _fold_norm(layout: Layout, norm: Norm, blocks: Blocks) -> None:
     gain = blocks.full(size, 1.0) if norm.gain is None else blocks[norm.gain] + (1 - norm.unit)
     offset = None if norm.offset is None else blocks[norm.offset]
     for weight, bias in norm.readers:
-        axis = layout.by_name[weight].axis(norm.space)
-        for part in blocks.pieces(weight) if bias is None else (blocks.view(weight),):
-            original = precise(part)
-            folded = original * _along(gain, original, axis)
-            if norm.centred:
-                folded -= folded.mean(axis, keepdim=True)
-            if offset is not None:
-                constant = (original * _along(offset, original, axis)).sum(axis)
-                if bias is None:
-                    folded += constant.unsqueeze(axis) / size
-                else:
-                    blocks[bias] = blocks[bias] + constant
-            part.copy_(folded)
+        blocks.fold(weight, bias, norm, gain, offset)
     if norm.gain is not None:
         blocks[norm.gain] = blocks.full(size, norm.unit)
     if norm.offset is not None:
@@ -246,7 +296,7 @@ def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
         value = blocks[product.invisible]
         rotated = space.pairs.rotated if space.pairs else 0
         places = torch.arange(space.size, device=value.device)
-        keep = _along((places < rotated).to(value), value, block.axis(product.space))
+        keep = along((places < rotated).to(value), value, block.axis(product.space))
         blocks[product.invisible] = value * keep
     for name in product.unseen:
         blocks[name] = torch.zeros_like(blocks[name])
@@ -273,7 +323,7 @@ def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
         blocks[left] = torch.zeros_like(bias)
 
 
-def _balance(
+def balance_whole(
     layout: Layout, product: Product, space: Space, chosen: SymmetryClass, blocks: Blocks
 ) -> None:
     """Give both sides equal shares of their product, copy by copy of the space.
@@ -320,8 +370,7 @@ def _balance(
             names, value.split([part.shape[-1] for part in parts], -1), strict=True
         ):
             block = layout.by_name[name]
-            shape = tuple(layout.view(blocks.state, block).shape)
-            blocks[name] = layout.uncopies(piece, block, shape, space.name)
+            blocks[name] = layout.uncopies(piece, block, blocks.shape(name), space.name)
 
 
 def _ratio(left: Tensor, right: Tensor) -> Tensor:

@@ -176,13 +176,13 @@ def test_spaces_that_are_named_in_products_are_not_balanced_once_more(
 ) -> None:
     """So that the canonical form of the families is what it was."""
     calls: list[str] = []
-    balance = rewriting._balance
+    balance = rewriting.balance_whole
 
     def counted(layout, product, *rest) -> None:  # type: ignore[no-untyped-def]
         calls.append(product.space)
         balance(layout, product, *rest)
 
-    monkeypatch.setattr(rewriting, "_balance", counted)
+    monkeypatch.setattr(rewriting, "balance_whole", counted)
     for name in CONFIGURATIONS:
         model = random_model(name)
         calls.clear()
