@@ -10,7 +10,7 @@ from pathlib import Path
 from lmc_core.cli.computing import Run
 from lmc_core.cli.output import check_target, print_json, table
 from lmc_core.errors import BadInput, UnknownName
-from lmc_core.runs.executors import Queued
+from lmc_core.runs.executors import Inline, Local, Queued
 from lmc_core.runs.store import Store
 from lmc_core.sweeps.cells import make_cells
 from lmc_core.sweeps.expect import ExpectedSweep, expect
@@ -70,7 +70,8 @@ def obtain(arguments: argparse.Namespace) -> SweepResult | None:
         return read_record(arguments.file)
     spec = keep_only(read_file(path, arguments.changes), arguments.only)
     if arguments.dry_run:
-        found = expect(make_cells(spec, fetch=False), Store())
+        elsewhere = arguments.executor.partition(":")[0] not in (Inline.name, Local.name)
+        found = expect(make_cells(spec, fetch=False, elsewhere=elsewhere), Store())
         print_json(expected_json(found)) if arguments.json else print(describe(found, spec))
         return None
     with Run(arguments) as bar:

@@ -5,7 +5,7 @@ computed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from lmc_core.errors import BadInput
@@ -61,7 +61,9 @@ def shorten(reference: str) -> str:
     return parse(reference, [reference.partition(":")[2]]).label
 
 
-def make_cells(sweep: Sweep, fetch: bool = True, progress: Progress = ignore) -> list[Cell]:
+def make_cells(
+    sweep: Sweep, fetch: bool = True, progress: Progress = ignore, elsewhere: bool = False
+) -> list[Cell]:
     """Make the request of every cell; pairs come first, so that the models of one are read once.
 
     Args:
@@ -69,7 +71,9 @@ def make_cells(sweep: Sweep, fetch: bool = True, progress: Progress = ignore) ->
         fetch: whether models of the hub that are not in the local cache are fetched; without, their
             cells have no request.
         progress: told the share done and a few words.
+        elsewhere: whether other machines compute, so that this one need not have the device.
     """
+    asked = replace(sweep, device="cpu") if elsewhere and sweep.device else sweep
     found: list[Cell] = []
     opened = _Opened(fetch)
     units = [(each.name, unit) for each in sweep.sets for unit in each.units]
@@ -85,7 +89,9 @@ def make_cells(sweep: Sweep, fetch: bool = True, progress: Progress = ignore) ->
                 request, reason = None, problem
                 try:
                     if models is not None:
-                        request = _make_request(sweep, unit, models, choice, options)
+                        request = _make_request(asked, unit, models, choice, options)
+                        if elsewhere and sweep.device:
+                            request = replace(request, device=sweep.device)
                 except BadInput as error:
                     reason = str(error)
                 found.append(Cell(name, unit, choice, options, request, reason, absent))

@@ -16,7 +16,7 @@ from lmc_core.errors import Cancelled, LmcError
 from lmc_core.intervals.errors import stderr
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cost import estimate_memory
-from lmc_core.runs.executors import Executor, Finished, Inline, Queued
+from lmc_core.runs.executors import Executor, Finished, Inline, Local, Queued
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
@@ -56,7 +56,8 @@ def sweep(
     """
     spec = source if isinstance(source, Sweep) else read_source(source)
     executor = executor or Inline()
-    cells = make_cells(spec, progress=part(progress, 0.0, PLANNING))
+    elsewhere = isinstance(executor, Queued) and not isinstance(executor, Local)
+    cells = make_cells(spec, progress=part(progress, 0.0, PLANNING), elsewhere=elsewhere)
     possible = require_possible(cells)
     name = choose_name(spec.name, _source(spec))
     if only_stored:

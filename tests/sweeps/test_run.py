@@ -7,10 +7,12 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from lmc_core import make_request, run
 from lmc_core.cli import main
@@ -21,7 +23,9 @@ from lmc_core.runs.executors import Inline, Local
 from lmc_core.runs.executors.local import _STARTED
 from lmc_core.runs.request import Request
 from lmc_core.runs.result import Result
+from lmc_core.sweeps.cells import make_cells
 from lmc_core.sweeps.pictures import alternative_text, spread_figure, write_figure
+from lmc_core.sweeps.read import read_content
 from lmc_core.sweeps.run import read_sweep, sweep
 from lmc_core.sweeps.tables import cells_table, latex, list_cells, markdown, rows_table
 
@@ -237,6 +241,17 @@ def test_the_command(seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
         (),
     ):
         assert lmc(*words, code=2).startswith("lmc: ")
+
+
+def test_a_device_of_other_machines_need_not_be_here(seeds: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has the device")
+    spec = read_content(content(seeds, methods=["none", "weight"], device="cuda"))
+    here, there = make_cells(spec), make_cells(spec, elsewhere=True)
+    assert all("not available on this machine" in cell.problem for cell in here)
+    assert {cell.request.device for cell in there if cell.request} == {"cuda"}
+    on_cpu = make_cells(replace(spec, device="cpu"))
+    assert len({cell.request.key for cell in (*there, *on_cpu) if cell.request}) == 12
 
 
 @pytest.mark.slow
