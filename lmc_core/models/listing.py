@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import NotRequired, TypedDict
 
 from lmc_core.models.families import FAMILIES
-from lmc_core.models.files.json_files import read_json
-from lmc_core.models.zoo import Scores, read_scores, zoo, zoo_folder
+from lmc_core.models.zoo import Scores, read_config, read_scores, zoo
 
 
 class Row(TypedDict):
@@ -46,7 +45,7 @@ def listing() -> list[ModelRow]:
     rows: list[ModelRow] = []
     for name, card in zoo().items():
         family = FAMILIES[card.text("family")]
-        config = read_json(zoo_folder() / name / "config.json")
+        config = read_config(name)
         sizes = family.sizes(family.config(config))
         rows.append(
             {

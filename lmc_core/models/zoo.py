@@ -21,6 +21,11 @@ def zoo() -> dict[str, Config]:
     return {path.parent.name: read_json(path) for path in sorted(zoo_folder().glob("*/card.json"))}
 
 
+def read_config(name: str) -> Config:
+    """The configuration of a shipped model."""
+    return read_json(zoo_folder() / name / "config.json")
+
+
 def zoo_names() -> list[str]:
     """Names of the shipped models, in alphabetical order."""
     return sorted(path.parent.name for path in zoo_folder().glob("*/card.json"))

@@ -40,7 +40,6 @@ def small_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     card["scores"] = {"test": {"loss": 2.3, "accuracy": 0.1, "examples": 2000}}
     (folder / "tiny-one" / "card.json").write_text(json.dumps(card))
     monkeypatch.setattr("lmc_core.models.zoo.zoo_folder", lambda: folder)
-    monkeypatch.setattr("lmc_core.models.listing.zoo_folder", lambda: folder)
     return folder
 
 
