@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from lmc_core.figures.panel import Panel
     from lmc_core.figures.style import Theme
     from lmc_core.runs.requests.barrier import BarrierNumbers
+
+
+LOG_END = 2000  # bytes of a log that are shown
 
 
 def unfinished(key: str) -> tuple[Mapping[str, object], dict[str, np.ndarray]] | None:
@@ -120,6 +124,21 @@ def running() -> list[Job]:
     queue = get_queue()
     queue.tend()
     return queue.jobs.active()
+
+
+def read_log(job: Job) -> str:
+    """Return the end of what the worker of a job on another machine or a cluster wrote; empty for
+    this machine's own worker, and before it wrote anything.
+    """
+    if not job.remote or not job.log:
+        return ""
+    try:
+        with open(job.log, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(file.tell() - LOG_END, 0))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def store_size() -> tuple[int, int]:

@@ -151,9 +151,17 @@ def _progress(lines: Sequence[Line[N]], jobs: list[Job]) -> None:
     label = next(line.label for line in lines if line.key == job.key)
     said = "stopping" if job.cancel else (job.message or _waiting(job)).rstrip(".")
     more = f"; {len(jobs) - 1} more to go" if len(jobs) > 1 else ""
+    more = f"{describe_place(job)}{more}"
     done = len(lines) - len(jobs) + sum(job.progress for job in jobs)
     text = f"{label}: {said[0].lower()}{said[1:]}, {job.progress:.0%}{_left(job)}{more}"
     st.progress(min(done / len(lines), 1.0), text=text)
+
+
+def describe_place(job: Job) -> str:
+    """Where a job runs that this machine's own worker does not have: ", on node7 (slurm 12_3)"."""
+    if not job.remote or not job.node:
+        return ""
+    return f", on {job.node}" + (f" ({job.executor} {job.task})" if job.task else "")
 
 
 def _waiting(job: Job) -> str:

@@ -22,6 +22,7 @@ from lmc_core.ui import backend
 from lmc_core.ui.pages import script
 from lmc_core.ui.panels import show_figure
 from lmc_core.ui.setting import Setting
+from lmc_core.ui.status import describe_place
 
 if TYPE_CHECKING:
     from lmc_core.runs.requests.barrier import BarrierNumbers
@@ -212,10 +213,13 @@ def show_running() -> None:
         if not jobs:
             st.rerun()
         for job in jobs:
-            said = "waiting" if job.state == "queued" else (job.message or "starting")
-            st.progress(
-                min(job.progress, 1.0), text=f"{run_title(job.request)}: {said}, {job.progress:.0%}"
-            )
+            said = job.message or ("waiting" if job.state == "queued" else "starting")
+            text = f"{run_title(job.request)}: {said}, {job.progress:.0%}{describe_place(job)}"
+            st.progress(min(job.progress, 1.0), text=text)
+            if log := backend.read_log(job):
+                with st.expander(f"Log of {job.executor} {job.task}".rstrip()):
+                    st.caption(job.log)
+                    st.code(log, language=None)
 
     poll()
 

@@ -1,6 +1,7 @@
 """The page Start in every state."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,29 @@ def test_what_runs_is_shown_whoever_started_it(at, app):
         "Barrier of vit-fashion-s0 and vit-fashion-s1, weight matching: matching, 25%"
     )
     assert len(at.get("progress")) == 2  # the other waits
+
+
+def test_a_run_on_a_cluster_says_where_and_shows_its_log(at, app, tmp_path):
+    press(page("barrier", examples="50", points="5").run(), "Run")
+    log = tmp_path / "12_3.log"
+    log.write_text("job begins on 4 threads")
+    job = app.jobs.claim(
+        "cpu:slurm 12_3 x",
+        "cpu",
+        os.getpid(),
+        executor="slurm",
+        key=app.waiting()[0].key,
+        log=str(log),
+        task="12_3",
+    )
+    app.jobs.report(job.key, job.worker, 0.25, "matching")
+    at.run()
+    assert not at.exception
+    assert progress(at).endswith(f"matching, 25%, on {job.node} (slurm 12_3)") and job.node
+    (shown,) = at.expander
+    assert shown.label == "Log of slurm 12_3" and shown.code[0].value == log.read_text()
+    line = progress(page("barrier", examples="50", points="5").run())
+    assert f"25%, on {job.node} (slurm 12_3); " in line
 
 
 def test_a_study_is_a_card_with_its_picture(at, keys):

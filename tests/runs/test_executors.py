@@ -11,6 +11,7 @@ import pytest
 from lmc_core.errors import BadInput, Cancelled, StoreError, UnknownName
 from lmc_core.runs import Inline, Local, Result, get_executor
 from lmc_core.runs.computation import COMPUTATIONS, request_from_json
+from lmc_core.runs.executors.contents import find_models
 from tests.runs.conftest import python, until
 from tests.runs.fakes import FakeRequest
 
@@ -152,6 +153,68 @@ def test_names(home: Path) -> None:
         COMPUTATIONS["cake"]
     with pytest.raises(UnknownName, match="computation"):
         request_from_json({})
+
+
+def test_run_all_gives_what_came_of_each(local: Local, home: Path, ask: Ask) -> None:
+    """Stored ones first, failures as errors, equal requests once."""
+    Inline(home).run(ask("stored"))
+    requests = [ask("a"), ask("wrong", mode="input"), ask("stored"), ask("a"), ask("b")]
+    shares: list[float] = []
+    for executor, first in ((local, 2), (Inline(home), 0)):
+        found = list(executor.run_all(requests, lambda share, words: shares.append(share)))
+        assert found[0][0] == first and sorted(place for place, _ in found) == list(range(5))
+        by_place = dict(found)
+        assert isinstance(by_place.pop(1), BadInput)
+        assert all(isinstance(each, Result) for each in by_place.values())
+        assert all(0 <= share <= 1 for share in shares)
+        for place in (0, 4):
+            assert ask("ab"[place // 4]).runs() == 1
+    assert set(local.states([each.key for each in requests])) == {
+        requests[place].key for place in (0, 1, 4)
+    }
+
+
+def test_who_gives_up_many_cancels_what_is_not_done(local: Local, ask: Ask) -> None:
+    requests = [ask("quick"), ask("slow", seconds=60), ask("later", seconds=60)]
+
+    def give_up(share: float, words: str) -> None:
+        if words.startswith("1 of 3 done, 1 running"):
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        list(local.run_all(requests, give_up))
+    until(lambda: not local.jobs.active())
+    states = local.states([each.key for each in requests]).values()
+    assert [job.state for job in states] == ["done", "cancelled", "cancelled"]
+
+
+def test_a_job_goes_to_the_executor_that_was_asked_last(local: Local, ask: Ask) -> None:
+    """Else it would wait for workers that nobody starts."""
+    local.jobs.submit(ask(), executor="elsewhere")
+    local.jobs.submit(ask("b"), executor="elsewhere", fresh=True)
+    local.tend()
+    assert [job.executor for job in local.jobs.active()] == ["elsewhere"] * 2
+    assert local.run(ask()).result["cached"] is False and ask().runs() == 1
+    job = local.jobs.submit(ask("b"))
+    assert (job.executor, job.fresh, len(local.jobs.active())) == ("local", True, 1)
+
+
+def test_a_model_is_found_by_its_content(tmp_path: Path) -> None:
+    digests, here = ["a" * 64, "b" * 64, "c" * 64], tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "models" / ("b" * 12)).mkdir(parents=True)
+    content = {
+        "models": ["hf:org/name", "path:/nowhere/b", f"path:{here}"],
+        "names": ["name", "b", "here"],
+        "digests": digests,
+        "seed": 0,
+    }
+    found = find_models(content, tmp_path)
+    moved = f"path:{tmp_path / 'models' / ('b' * 12)}"
+    assert found == {**content, "models": ["hf:org/name", moved, f"path:{here}"]}
+    with pytest.raises(BadInput, match=f"does not have here: .*/gone.*models/{'c' * 12}"):
+        find_models({**content, "models": [*content["models"][:2], "path:/gone"]}, tmp_path)
+    assert find_models({"what": "fake"}, tmp_path) == {"what": "fake"}
 
 
 def test_importing_runs_loads_no_heavy_package() -> None:

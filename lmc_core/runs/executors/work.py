@@ -19,6 +19,7 @@ from lmc_core import folders
 from lmc_core.errors import Cancelled, LmcError, StoreError
 from lmc_core.locks import ELSEWHERE, NO_SPACE
 from lmc_core.runs.computation import request_from_json
+from lmc_core.runs.executors.contents import find_models
 from lmc_core.runs.executors.executor import obtain
 from lmc_core.runs.jobs import LOCAL, Job, Jobs
 from lmc_core.runs.store import Store
@@ -97,7 +98,8 @@ class Work:
         log.info("job %s begins on %d threads", job.key[:12], use_threads(self.threads))
         try:
             with self._reporting(job) as report:
-                obtain(request_from_json(job.request), report, self.store, fresh=job.fresh)
+                content = find_models(job.request, self.store.root.parent)
+                obtain(request_from_json(content), report, self.store, fresh=job.fresh)
         except Cancelled:
             log.info("job %s was cancelled", job.key[:12])
             self.jobs.stopped(job.key, self.name)
