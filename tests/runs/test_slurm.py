@@ -20,11 +20,7 @@ from lmc_core.runs.result import Result
 from tests.runs.conftest import until
 from tests.runs.test_jobs import Ask
 
-TOOL = (
-    Path(os.environ.get("X_SHARED", str(folders.PACKAGE.parents[1] / "shared")))
-    / "tools"
-    / "slurm-one-node"
-)
+TOOL = folders.PACKAGE.parents[1] / "shared" / "tools" / "slurm-one-node"
 pytest.importorskip("submitit")
 real = [
     pytest.mark.slow,

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import secrets
+import socket
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -193,7 +194,10 @@ def _connect(address: str) -> ModuleType:
         ) from error
     if ray.is_initialized():
         return ray
+    host, _, port = address.rpartition(":")
     try:
+        if host and port.isdigit():  # Ray itself tries for minutes
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER).close()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             ray.init(

@@ -27,6 +27,7 @@ from lmc_core.threads import use_threads
 
 BEAT = 1.0  # seconds between signs of life
 REPORT = 0.2  # seconds between two writes of progress
+SETTLED = 5.0  # seconds for which the cores are taken to be as free as they were found
 IMPORTS = "LMC_IMPORTS"  # modules that workers import first, such as those that add a computation
 
 log = logging.getLogger("lmc.worker")
@@ -44,7 +45,7 @@ class Work:
         device: ``cpu``, ``cuda`` or ``mps``.
         home: folder of results, jobs and locks; default `folders.home()`.
         threads: of torch; default: before every job, as many as there are cores that nobody else
-            uses then.
+            uses then. Watching takes 0.2 s, so small jobs that follow each other share it.
         executor: whose jobs it takes.
         log_file: that it writes.
         task: what its executor calls it.
@@ -65,6 +66,8 @@ class Work:
         self.executor, self.log_file, self.task = executor, log_file, task
         self.jobs = Jobs(home / "jobs")
         self.store = Store(home / "results")
+        self._watched = -SETTLED
+        self._count = 1
         self._stopping = False
         self._computing = False
 
@@ -95,7 +98,10 @@ class Work:
 
     def do(self, job: Job) -> None:
         """Compute one job and mark how it ended."""
-        log.info("job %s begins on %d threads", job.key[:12], use_threads(self.threads))
+        if time.monotonic() - self._watched > SETTLED:
+            self._count = use_threads(self.threads)
+            self._watched = time.monotonic()
+        log.info("job %s begins on %d threads", job.key[:12], self._count)
         try:
             with self._reporting(job) as report:
                 content = find_models(job.request, self.store.root.parent)
