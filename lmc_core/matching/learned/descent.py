@@ -20,6 +20,7 @@ from torch import Tensor
 
 from lmc_core.matching.learned.charts import SMOOTH, STRETCH
 from lmc_core.matching.learned.learner import Learner, LearnerState
+from lmc_core.matching.learned.predictions import Predictions
 from lmc_core.matching.learned.steps import Steps
 from lmc_core.models.common import in_float32
 from lmc_core.models.model import Model
@@ -43,6 +44,11 @@ ROWS_ALONE, ROWS_BESIDE = 0.05, 0.003
 ROWS_UNTIL = 0.6
 ROWS_EVERY = 2  # steps between two moves
 EVALUATED = 128  # examples at once without gradients
+MARGIN = 1.05  # that a step may take longer than those before it
+PLANNED = (
+    0.25  # share of a budget after which the steps that fit are counted, however few were made
+)
+CHECKING = 0.1  # share of a budget that checks may take, where more than two fit
 # what a checkpoint holds besides the learner
 KEPT = ("best", "done", "steps", "history", "running", "spent", "refused")
 
@@ -120,7 +126,13 @@ class Descent:
         self.running: list[float] = []
         self.whole = False  # no step is half done
         self.saving = 0.0  # seconds that the last save took
-        self.soft: list[Tensor] | None = None
+        self.checking = 0.0  # seconds that the last check took
+        self.predictions: Predictions | None = None
+        if settings.targets == "ends" and self.held:
+            self.predictions = Predictions(
+                lambda inputs: self.learner.probabilities(inputs, EVALUATED),
+                self.train.inputs.to(learning.device),
+            )
         named = {kind: chosen.value for kind, chosen in classes.items()}
         seen = [
             InMemory(part).digest(torch.arange(len(part))) for part in (self.train, self.held_out)
@@ -159,40 +171,32 @@ class Descent:
             "refused": self.refused,
             "batch": self.batch,
             "examples": len(self.train),
-            "targets": "labels" if self.soft is None else "ends",
+            "targets": "labels" if self.predictions is None else "ends",
             "rows_moved": moved,
             "rows": rows,
             "learn_seconds": self.spent,
         }
 
     def _learn(self, begun: float) -> None:
-        settings, learner = self.settings, self.learner
+        settings = self.settings
         if not self.history:
             self._check()
             self._save()
-        if settings.targets == "ends" and self.held:
-            self.progress(0.0, "asking the models what they predict")
-            self.soft = learner.probabilities(self.train.inputs, EVALUATED)
+        if self.predictions is not None:
+            for step in range(self.done):  # as they were drawn before the run stopped
+                self.predictions.draw(self._draw(step)[0])
         saved = timed = time.perf_counter()
-        first = self.done
+        checking, first = 0.0, self.done
         while self.done < self.steps and self._stale() < settings.patience:
-            # a run that goes on has its number of steps already, unless it was stopped before they
-            # were counted
-            if (
-                settings.seconds is not None
-                and self.done - first == CALIBRATION
-                and self.steps == settings.steps
-            ):
-                now = time.perf_counter()
-                per_step = (now - timed) / CALIBRATION
-                self.steps = max(
-                    self.done + 1,
-                    self.done + int((settings.seconds - (now - begun)) / (1.1 * per_step)),
-                )
             self.whole = False
             loss = self._step()
-            if self.done % max(1, self.steps // settings.checks) == 0 or self.done == self.steps:
+            now = time.perf_counter()
+            if settings.seconds is not None:
+                pace = (now - timed - checking) / (self.done - first)
+                self._plan(pace, settings.seconds - (now - begun), self.done - first)
+            if self.done % self._every() == 0 or self.done == self.steps:
                 self._check()
+                checking += self.checking
             self.whole = True
             words = f"step {self.done} of {self.steps}, loss {loss:.3f} nats between the models"
             self.progress(self.done / self.steps, words)
@@ -201,18 +205,68 @@ class Descent:
                 saved, self.spent = now, now - begun
                 self._save()
 
+    def _every(self) -> int:
+        """Steps between two checks; of a budget they take no more than their share."""
+        checks = self.settings.checks
+        if self.settings.seconds is not None and self.checking > 0:
+            fit = int(CHECKING * self.settings.seconds / self.checking)
+            checks = min(checks, max(2, fit))
+        return max(1, self.steps // checks)
+
+    def _plan(self, pace: float, left: float, measured: int) -> None:
+        """Set how many steps fit into a budget: once enough of them were made, and at every check
+        after that, as a machine does not stay as fast as it was.
+
+        Args:
+            pace: seconds of a step so far, with what the ends were asked for.
+            left: seconds of the budget that are left.
+            measured: steps that the pace is the mean of.
+        """
+        seconds = self.settings.seconds
+        assert seconds is not None
+        planned = self.steps != self.settings.steps  # a run that goes on may have it already
+        due = measured == CALIBRATION or left < (1 - PLANNED) * seconds
+        if due if not planned else measured >= CALIBRATION and self.done % self._every() == 0:
+            self.steps = self.done + max(0 if left <= 0 else 1, self._fit(pace, left, measured))
+
+    def _fit(self, pace: float, left: float, measured: int) -> int:
+        """How many steps fit into some seconds, with their checks and with asking the ends for
+        examples that were not drawn before, which becomes rare.
+        """
+        left -= self.checking  # that at the end
+        each = 0.0
+        if self.predictions is not None:
+            pace -= self.predictions.seconds / measured
+            each = self.predictions.seconds / max(1, self.predictions.asked)
+
+        def take(steps: int) -> float:
+            asking = 0.0
+            if self.predictions is not None:
+                asking = each * self.predictions.count_missing(steps * self.batch)
+            return MARGIN * steps * (pace + self.checking / self._every()) + asking
+
+        low, high = 0, max(0, int(left / max(pace, 1e-9)))
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if take(middle) <= left else (low, middle - 1)
+        return low
+
     def _stale(self) -> int:
         """How many checks there were since the best one."""
         best = self.best
         return 0 if best is None else sum(step > best["step"] for step, *_ in self.history)
 
+    def _draw(self, step: int) -> tuple[Tensor, list[float]]:
+        """The examples of a step, by their numbers, and the weights of its mixture."""
+        # of this step alone
+        generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + step)
+        rows = torch.randint(len(self.train), (self.batch,), generator=generator)
+        return rows, self.draw(generator)
+
     def _step(self) -> float:
         """One step; returns its loss in nats."""
-        # of this step alone
-        generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + self.done)
-        rows = torch.randint(len(self.train), (self.batch,), generator=generator)
-        weights = self.draw(generator)
-        soft = None if self.soft is None else [each[rows] for each in self.soft]
+        rows, weights = self._draw(self.done)
+        soft = None if self.predictions is None else self.predictions.read(rows)
         share = min((self.done + 1) / WARM, 1.0) * (1 - self.done / self.steps)
         batch = Examples(self.train.inputs[rows], self.train.targets[rows])
         alone = self.learner.optimiser is None
@@ -225,7 +279,9 @@ class Descent:
         """Measure the held-out loss at the centre, and keep the maps if it is the best so far and
         no function has changed.
         """
+        begun = time.perf_counter()
         loss = self.learner.loss(self.held_out, EVALUATED)
+        self.checking = time.perf_counter() - begun
         trained = sum(self.running) / len(self.running) if self.running else loss
         self.running = []
         self.history.append([self.done, trained, loss])

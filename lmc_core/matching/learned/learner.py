@@ -186,13 +186,13 @@ class Learner:
 
     @torch.no_grad()
     def probabilities(self, inputs: Tensor, size: int) -> list[Tensor]:
-        """What every model predicts, `[n, ..., classes]`, on the CPU; no map changes it."""
+        """What every model predicts, `[n, ..., classes]`; no map changes it."""
         found: list[list[Tensor]] = [[] for _ in self.ends]
         for part in inputs.split(size):
             for side, state in enumerate(self.ends):
                 named = {f"inner.{name}": tensor for name, tensor in state.items()}
                 found[side].append(
-                    functional_call(self.forward, named, (part.to(self.device),)).softmax(-1).cpu()
+                    functional_call(self.forward, named, (part.to(self.device),)).softmax(-1)
                 )
         return [torch.cat(parts) for parts in found]
 
