@@ -261,12 +261,13 @@ def test_moved_and_assembled_parameters_are_those_of_the_alignment(
         learner.rows[1].indices[name] = torch.randperm(
             indices.shape[-1], generator=generator
         ).expand(indices.shape)
-    _, moved = learner.states(probed=True)
+    mixture = learner.mixture((0.5, 0.5), probed=True)
+    moved = {name: mixture.move(name)[1] for name in a.state}
     exact = learner.alignments()[1].apply(a.layout, a.state)
     assert all(
         torch.allclose(moved[name].double(), tensor, atol=1e-5) for name, tensor in exact.items()
     )
-    moved[next(iter(learner.layout.shapes))].sum().backward()
+    mixture.parameters()[next(iter(learner.layout.shapes))].sum().backward()
 
 
 def test_learning_through_align_pair_keeps_the_function() -> None:

@@ -10,7 +10,8 @@ projection, no decomposition.
 
 All parameters are zero at the identity. The gradient of a singular value decomposition is not
 finite there, that of a Cayley map and of the exponential is; and both are invertible wherever they
-are defined, so nothing has to be projected back.
+are defined, so nothing has to be projected back. The differential of a Cayley map is
+dT = -(I + T) dS (I + T) / 2, as I + T = 2 (I + S)^-1; no system is solved for it.
 
 Maps that stretch could run away: a loss between two models may fall for ever as one side grows and
 the other shrinks, until float32 no longer carries the product. So their symmetric part H = (X +
@@ -29,12 +30,15 @@ a millionth of H. Rotations, which keep lengths, are not held.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
+from lmc_core.matching.learned.moved_state import Slopes
 from lmc_core.symmetry.elements import (
     Element,
     Invertible,
@@ -57,12 +61,66 @@ SMOOTH = {
 }
 STRETCH = 4.0  # c, chosen on held-out data (docs/LOG.md); condition numbers stay below 3,000
 POWER = 16  # p, a power of two
+SQUARINGS = 6  # of an exponential at the most, for matrices of norms below 64
+
+
+class _Context(FunctionCtx):
+    saved_tensors: tuple[Tensor, ...]
+
+
+class _Cayley(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: _Context, skew: Tensor) -> Tensor:
+        one = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
+        # the matrix is never singular, so that no device waits for a check of it
+        found, _ = torch.linalg.solve_ex(one + skew, one - skew)
+        ctx.save_for_backward(found)
+        return found
+
+    @staticmethod
+    def backward(ctx: _Context, *gradients: Tensor) -> Tensor:
+        (found,) = ctx.saved_tensors
+        one = torch.eye(found.shape[-1], dtype=found.dtype, device=found.device)
+        side = (one + found).mT
+        return -0.5 * side @ gradients[0] @ side
 
 
 def cayley(skew: Tensor) -> Tensor:
     """(I + S)^-1 (I - S) of skew matrices `[..., n, n]`: a rotation without the eigenvalue -1."""
-    one = torch.eye(skew.shape[-1], dtype=skew.dtype, device=skew.device)
-    return torch.linalg.solve(one + skew, one - skew)
+    return _Cayley.apply(skew)
+
+
+def exponentials(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """exp(X), differentiable, and exp(-X), not, of matrices `[..., n, n]`.
+
+    In float32 both from the even and the odd part of one series of degree 12 of X / 2^s, squared s
+    times. Where |X| <= 2^s the first term that is left out is below 1 / 13! = 2e-10 (Moler and Van
+    Loan 2003, method 3). On other devices than the CPU s is 6, so that none waits for a norm.
+    """
+    if matrix.dtype != torch.float32:
+        return torch.matrix_exp(matrix), torch.matrix_exp(-matrix.detach())
+    squarings = SQUARINGS
+    if matrix.device.type == "cpu":
+        norm = float(torch.linalg.matrix_norm(matrix.detach(), 1).max()) if matrix.numel() else 0.0
+        if not norm < 2.0**SQUARINGS:  # far from what learning reaches, or not finite
+            return torch.matrix_exp(matrix), torch.matrix_exp(-matrix.detach())
+        squarings = max(0, math.ceil(math.log2(norm))) if norm > 0 else 0
+    x = matrix / 2**squarings
+    square = x @ x
+    fourth = square @ square
+    sixth = square @ fourth
+    one = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    low = [one + square / 2 + fourth / 24, one + square / 6 + fourth / 120]
+    high = [
+        (one / 720 + square / 40320 + fourth / 3628800 + sixth / 479001600),
+        (one / 5040 + square / 362880 + fourth / 39916800),
+    ]
+    even, odd = (small + sixth @ large for small, large in zip(low, high, strict=True))
+    odd = x @ odd
+    there, back = even + odd, (even - odd).detach()
+    for _ in range(squarings):
+        there, back = there @ there, back @ back
+    return there, back
 
 
 def held(matrix: Tensor, bound: float) -> Tensor:
@@ -124,6 +182,7 @@ class Charts(nn.Module):
     ):
         super().__init__()
         self.classes, self.stretch = classes, stretch
+        self._bases: dict[int, Tensor] = {}
         self.kinds: dict[_Kind, list[Space]] = {}
         for space in spaces.values():
             chosen = class_of(space, classes)
@@ -172,6 +231,39 @@ class Charts(nn.Module):
                     )
         return found
 
+    def pull(self, elements: Mapping[str, Element], slopes: Slopes) -> None:
+        """Give all parameters their gradients.
+
+        Args:
+            elements: as `elements` returned them, with scales in other maps where permutations move
+                too.
+            slopes: of the loss for them.
+        """
+        slopes.finish()
+        outputs, gradients = [], []
+        for name, factor in slopes.factors.items():
+            element = elements[name]
+            assert isinstance(element, Orthogonal | Invertible)
+            outputs.append(element.values)
+            inverse = (
+                element.values if isinstance(element, Orthogonal) else element.inverse_values.mT
+            )
+            gradients.append(factor.to(inverse) @ inverse.detach())
+        for name, slope in slopes.scales.items():
+            element = elements[name]
+            assert isinstance(element, Monomial)
+            if element.scales.requires_grad:
+                outputs.append(element.scales)
+                gradients.append(slope.to(element.scales) / element.scales.detach())
+        if outputs:
+            torch.autograd.backward(outputs, gradients)
+
+    def _basis(self, size: int, like: Tensor) -> Tensor:
+        """The complement of the ones vector, brought to a device once."""
+        if self._bases.get(size) is None or self._bases[size].device != like.device:
+            self._bases[size] = ones_complement(size).to(like)
+        return self._bases[size]
+
     def _of(self, name: str, kind: _Kind) -> tuple[Tensor, ...]:
         if kind.chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED):
             return (held_each(self.vectors[f"{name}_scale"], self.stretch).exp(),)
@@ -182,12 +274,12 @@ class Charts(nn.Module):
                 maps: tuple[Tensor, ...] = (matrix,)
             else:
                 matrix = held(matrix, self.stretch)
-                maps = torch.matrix_exp(matrix), torch.matrix_exp(-matrix)
+                maps = exponentials(matrix)
         else:
             angle = self.vectors[f"{name}_angle"]
             maps = (angle.new_zeros(len(angle), 0, 0),) * (1 if kind.chosen in ROTATES else 2)
         if kind.chosen is SymmetryClass.ORTHOGONAL and kind.fixes_ones:
-            basis = ones_complement(kind.size).to(maps[0])
+            basis = self._basis(kind.size, maps[0])
             return (basis @ maps[0] @ basis.mT + 1 / kind.size,)
         if kind.chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
             assert kind.pairs is not None

@@ -4,7 +4,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from lmc_core.matching.learned.charts import STRETCH, Charts
-from lmc_core.matching.learned.moved_state import MovedState
+from lmc_core.matching.learned.mixture import Mixture
+from lmc_core.matching.learned.moved_state import MovedState, Slopes
 from lmc_core.matching.learned.permutation_latents import LatentsState, PermutationLatents, cosines
 from lmc_core.matching.learned.soap import Rates, Soap
 from lmc_core.models.functional import Forward
@@ -21,7 +22,6 @@ from lmc_core.models.mixing import weighted
 from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Element, Monomial
-from lmc_core.symmetry.layout import State
 from lmc_core.symmetry.spaces import Classes, Space
 from lmc_core.tasks.task import IGNORED, Examples
 
@@ -100,15 +100,13 @@ class Learner:
         self.peaks = [group["lr"] for group in groups]
         self.centre = [1 / len(models)] * len(models)
 
-    def states(self, probed: bool = False) -> list[State]:
-        """The parameters of all models where the maps have brought them, differentiable."""
-        found: list[State] = list(self.ends)
-        for k in self.moves:
-            elements = self._elements(k, self.charts[k], self.device, probed)
-            found[k] = {**self.ends[k], **self.moving[k].moved(elements)}
-        return found
+    def mixture(self, weights: Sequence[float], probed: bool = False) -> Mixture:
+        """The mixture of all models where the maps have brought them."""
+        elements = {k: self._elements(k, charts, self.device) for k, charts in self.charts.items()}
+        names = [space.name for rows in self.rows.values() for space in rows.spaces]
+        return Mixture(self.ends, self.moving, elements, weights, names if probed else ())
 
-    def _elements(self, k: int, charts: Charts, device: str, probed: bool) -> dict[str, Element]:
+    def _elements(self, k: int, charts: Charts, device: str) -> dict[str, Element]:
         smooth = charts.elements()
         if k not in self.rows:
             return smooth
@@ -117,18 +115,15 @@ class Learner:
             for name, element in smooth.items()
             if isinstance(element, Monomial)
         }
-        return {**smooth, **self.rows[k].elements(scales, device, probed)}
+        return {**smooth, **self.rows[k].elements(scales, device)}
 
-    def _mixture(self, weights: Sequence[float], probed: bool = False) -> dict[str, Tensor]:
-        states = self.states(probed)
-        return {
-            f"inner.{name}": weighted([state[name] for state in states], weights)
-            for name in states[0]
-        }
+    def _run(self, mixture: Mixture, inputs: Tensor) -> Tensor:
+        state = {f"inner.{name}": tensor for name, tensor in mixture.parameters().items()}
+        return functional_call(self.forward, state, (inputs,))
 
-    def logits(self, inputs: Tensor, weights: Sequence[float], probed: bool = False) -> Tensor:
+    def logits(self, inputs: Tensor, weights: Sequence[float]) -> Tensor:
         """Outputs of the mixture of all models with some weights."""
-        return functional_call(self.forward, self._mixture(weights, probed), (inputs,))
+        return self._run(self.mixture(weights), inputs)
 
     def step(
         self,
@@ -148,32 +143,50 @@ class Learner:
             share: of the full rates.
             rows: whether permutations may move in this step.
         """
-        rows = rows and any(each.spaces for each in self.rows.values())
-        logits = self.logits(batch.inputs.to(self.device), weights, rows)
+        loss, slopes = self.find_slopes(batch, soft, weights, rows)
+        self.follow(slopes, share, rows)
+        return float(loss)
+
+    def find_slopes(
+        self, batch: Examples, soft: Sequence[Tensor] | None, weights: Sequence[float], rows: bool
+    ) -> tuple[Tensor, dict[int, Slopes]]:
+        """The loss of a batch at a mixture, `[]`, and its slopes for the maps of every model that
+        moves; nothing moves yet. For the arguments see `step`.
+        """
+        mixture = self.mixture(weights, rows)
+        logits = self._run(mixture, batch.inputs.to(self.device))
         targets = batch.targets.to(self.device)
         if soft is None:
             loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
         else:
             wanted = weighted([each.to(logits) for each in soft], weights)
             each = -(wanted * logits.log_softmax(-1)).sum(-1)
-            loss = each[targets != IGNORED].mean()
+            loss = _mean(each, targets != IGNORED)
         if self.optimiser is not None:
             self.optimiser.zero_grad()
         loss.backward()
+        for k, charts in self.charts.items():
+            charts.pull(mixture.elements[k], mixture.slopes[k])
+        return loss.detach(), mixture.slopes
+
+    def follow(self, slopes: Mapping[int, Slopes], share: float, rows: bool) -> None:
+        """Move what the slopes ask for; for the arguments see `step`."""
         if self.optimiser is not None:
             for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
                 group["lr"] = peak * share
             self.optimiser.step()
         if rows:
-            for each in self.rows.values():
-                each.step(share)
-        return float(loss.detach())
+            for k, each in self.rows.items():
+                each.step(slopes[k].probes, share)
 
     @torch.no_grad()
     def loss(self, examples: Examples, size: int, weights: Sequence[float] | None = None) -> float:
         """Mean loss at a mixture in nats, without a step; at the centre by default."""
         total = count = 0.0
-        between = self._mixture(weights or self.centre)
+        between = {
+            f"inner.{name}": tensor
+            for name, tensor in self.mixture(weights or self.centre).parameters().items()
+        }
         for part in examples.batches(size):
             logits = functional_call(self.forward, between, (part.inputs.to(self.device),))
             targets = part.targets.to(self.device)
@@ -206,7 +219,7 @@ class Learner:
             double.load_state_dict(
                 {name: tensor.double().cpu() for name, tensor in charts.state_dict().items()}
             )
-            found[k] = Alignment.of(spaces, self._elements(k, double, "cpu", False))
+            found[k] = Alignment.of(spaces, self._elements(k, double, "cpu"))
         return found
 
     def rows_moved(self) -> tuple[int, int]:
@@ -234,6 +247,11 @@ class Learner:
             self.optimiser.load_state_dict(state["optimiser"] or {})
         for k, rows in self.rows.items():
             rows.restore(state["rows"][k])
+
+
+def _mean(values: Tensor, counts: Tensor) -> Tensor:
+    """The mean of those that count; no device is asked how many these are."""
+    return torch.where(counts, values, 0.0).sum() / counts.sum()
 
 
 def count_latents(spaces: Sequence[Space]) -> int:

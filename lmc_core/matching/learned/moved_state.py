@@ -1,20 +1,127 @@
-"""Model B as a differentiable function of the elements that move it: blocks are cut once, moved and
-put together each time.
+"""Model B moved by elements of its spaces, one parameter at a time, and the derivative of a loss
+for these elements from its gradient for the moved parameter.
+
+A map is varied by a factor from the left, T -> (1 + W) T. Along an axis that writes, the moved
+block Y then varies by W Y, along one that reads by -W^T Y, whatever acts on its other axes. So with
+G = dL / dY, both cut along the axis,
+
+    dL / dW = G Y^T (writes),    -Y G^T (reads),    dL / dT = (dL / dW) T^-T,
+
+and nothing is needed but the moved block itself: no intermediate is kept, and no block is moved
+twice. A permutation P is seen as a matrix in the same way: Y = P x, so dL / dP [i, p[j]] = (G Y^T)
+[i, j], and with scales s the entry is multiplied by s[i] / s[j] (writes) or s[j] / s[i] (reads).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
-from lmc_core.symmetry.alignment import act_on_block
-from lmc_core.symmetry.elements import Element
-from lmc_core.symmetry.layout import Block, Layout, State
+from lmc_core.models.mixing import in_single
+from lmc_core.symmetry.elements import Element, Invertible, Monomial, Orthogonal, Permutation, Role
+from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
 
-Place = tuple[Block, tuple[int, ...]]  # a block, and its shape in the parameter
+WIDE = 4  # a product of two wide matrices is taken once they are so many times as wide as high
+
+
+@dataclass
+class Slopes:
+    """Derivatives of a loss for the maps of one model, by name of space; sums over its blocks.
+
+    Attributes:
+        probed: spaces whose permutations are probed.
+        factors: dL / dW of maps that mix coordinates, `[n, n]` or `[copies, n, n]`.
+        scales: dL / d log s of scales, `[n]` or `[copies, n]`.
+        probes: dL / dP of permutations.
+    """
+
+    probed: Collection[str] = ()
+    factors: dict[str, Tensor] = field(default_factory=dict)
+    scales: dict[str, Tensor] = field(default_factory=dict)
+    probes: dict[str, Tensor] = field(default_factory=dict)
+    _waiting: dict[str, list[tuple[Tensor, Tensor]]] = field(default_factory=dict)
+
+    def gather(
+        self, space: str, element: Element, role: Role, moved: Tensor, gradient: Tensor
+    ) -> None:
+        """Add what one axis of a block gives; both tensors `[n, k]` or `[copies, n, k]`."""
+        if isinstance(element, Orthogonal | Invertible):
+            if role == "order":  # it stays as it is
+                return
+            if role == "reads" and isinstance(element, Invertible):
+                gradient, moved = -moved, gradient
+            # of a rotation the skew part alone counts, and that of -Y G^T is that of G Y^T
+            waiting = self._waiting.setdefault(space, [])
+            waiting.append((gradient, moved))
+            if sum(each.shape[-1] for each, _ in waiting) >= WIDE * moved.shape[-2]:
+                self._multiply(space)
+            return
+        sign = {"writes": 1, "reads": -1, "order": 0}[role]
+        if space in self.probed:
+            product = in_single(gradient @ moved.mT)
+            if isinstance(element, Monomial) and sign:
+                _add(self.scales, space, sign * product.diagonal(dim1=-2, dim2=-1))
+                power = element.scales if sign > 0 else 1 / element.scales
+                product = product * power[..., :, None] / power[..., None, :]
+            places = element.indices[..., None, :].expand_as(product)
+            _add(self.probes, space, torch.zeros_like(product).scatter_(-1, places, product))
+        elif isinstance(element, Monomial) and sign:
+            _add(self.scales, space, sign * (gradient * moved).sum(-1))
+
+    def finish(self) -> None:
+        """Take the products that still wait for more."""
+        for space in list(self._waiting):
+            self._multiply(space)
+
+    def _multiply(self, space: str) -> None:
+        left, right = zip(*self._waiting.pop(space), strict=True)
+        joined = [each[0] if len(each) == 1 else torch.cat(each, -1) for each in (left, right)]
+        _add(self.factors, space, joined[0] @ joined[1].mT)
+
+
+def _add(found: dict[str, Tensor], name: str, value: Tensor) -> None:
+    if name in found:
+        found[name] += value
+    else:  # sums are in float32 at least
+        found[name] = in_single(value)
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """An axis that moves: its space, what it does there, and what comes first where it is cut."""
+
+    space: str
+    role: Role
+    first: tuple[int, ...]
+
+    def cut(self, tensor: Tensor) -> Tensor:
+        """`[n, k]` or `[copies, n, k]`."""
+        found = rows(tensor, self.first)
+        return found.flatten(0, -3) if found.ndim > 2 else found
+
+
+class _Cut:
+    """A block of a parameter, and its axes that move, outer spaces first."""
+
+    def __init__(self, layout: Layout, block: Block, elements: int, names: Collection[str]):
+        self.block, self.shape = block, block.view_shape(layout.spaces, elements)
+        found = [
+            (len(layout.path(axis.space)), position, axis)
+            for position, axis in enumerate(block.axes)
+            if axis.space in names and axis.space is not None
+        ]
+        self.axes = []
+        for _, position, axis in sorted(found, key=lambda each: each[0]):
+            assert axis.space is not None
+            outer = (block.axis(each) for each in layout.path(axis.space))
+            self.axes.append(_Axis(axis.space, axis.role, (*outer, position)))
+
+    def view(self, parameter: Tensor) -> Tensor:
+        """The block as a view into its parameter, as `Layout.view`."""
+        return self.block.rows_of(parameter).view(self.shape)[self.block.slices]
 
 
 class MovedState:
@@ -22,60 +129,52 @@ class MovedState:
 
     Args:
         layout: of the model.
-        state: its parameters, in the precision and on the device that they are moved in.
+        state: its parameters, on the device that they are moved on; gains of spaces whose maps mix
+            coordinates are constant (the canonical form).
         spaces: names of the spaces that will have an element.
     """
 
     def __init__(self, layout: Layout, state: State, spaces: Iterable[str]):
-        self.layout, self.state = layout, state
+        self.state = state
         names = set(spaces)
-        self.blocks: dict[str, list[Block]] = {}
+        self.cuts: dict[str, list[_Cut]] = {}
         for block in layout.blocks:
-            if any(axis.space in names for axis in block.axes):
-                self.blocks.setdefault(block.parameter, []).append(block)
-        self._views = {
-            block.name: layout.view(state, block)
-            for blocks in self.blocks.values()
-            for block in blocks
-        }
+            cut = _Cut(layout, block, state[block.parameter].numel(), names)
+            if cut.axes:
+                self.cuts.setdefault(block.parameter, []).append(cut)
 
-    def moved(self, elements: Mapping[str, Element]) -> dict[str, Tensor]:
-        """The parameters that some element moves, by name; the others stay as they are in
-        `state`.
-        """
-        found = {}
-        for parameter, blocks in self.blocks.items():
-            base = self.state[parameter]
-            parts = [
-                act_on_block(self.layout, block, self._views[block.name], elements)
-                for block in blocks
-            ]
-            if len(parts) == 1 and parts[0].numel() == base.numel():
-                found[parameter] = parts[0].reshape(base.shape)
-                continue
-            shapes = [block.view_shape(self.layout.spaces, base.numel()) for block in blocks]
-            places = list(zip(blocks, shapes, strict=True))
-            found[parameter] = _Assembled.apply(base, places, *parts)
-        return found
+    def move(self, name: str, elements: Mapping[str, Element]) -> Tensor:
+        """A parameter where the elements bring it."""
+        base = self.state[name]
+        whole = None
+        for cut in self.cuts.get(name, ()):
+            tensor = cut.view(base)
+            for axis in cut.axes:
+                element = elements[axis.space]
+                if axis.role == "order" and not isinstance(element, Permutation | Monomial):
+                    continue
+                moved = element.act(axis.cut(tensor), axis.role)
+                tensor = unrows(moved, axis.first, tuple(tensor.shape))
+            if tensor.numel() == base.numel():
+                return tensor.reshape(base.shape)
+            if whole is None:
+                whole = base.clone(memory_format=torch.contiguous_format)
+            cut.view(whole).copy_(tensor)
+        return base if whole is None else whole
 
-
-class _Context(FunctionCtx):
-    places: list[Place]
-
-
-class _Assembled(torch.autograd.Function):
-    """A parameter with some of its blocks replaced; one pass over it forwards, one backwards."""
-
-    @staticmethod
-    def forward(ctx: _Context, base: Tensor, places: list[Place], *parts: Tensor) -> Tensor:
-        ctx.places = places
-        whole = base.clone(memory_format=torch.contiguous_format)
-        for (block, shape), part in zip(places, parts, strict=True):
-            block.rows_of(whole).view(shape)[block.slices].copy_(part)
-        return whole
-
-    @staticmethod
-    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = gradients[0].contiguous()
-        views = [block.rows_of(gradient).view(shape)[block.slices] for block, shape in ctx.places]
-        return (None, None, *views)
+    def gather(
+        self,
+        name: str,
+        elements: Mapping[str, Element],
+        moved: Tensor,
+        gradient: Tensor,
+        slopes: Slopes,
+    ) -> None:
+        """Add to `slopes` what the gradient for a moved parameter gives."""
+        moved, gradient = moved.contiguous(), gradient.contiguous()
+        for cut in self.cuts.get(name, ()):
+            here, there = cut.view(moved), cut.view(gradient)
+            for axis in cut.axes:
+                element = elements[axis.space]
+                if not isinstance(element, Permutation) or axis.space in slopes.probed:
+                    slopes.gather(axis.space, element, axis.role, axis.cut(here), axis.cut(there))

@@ -17,63 +17,20 @@ hundreds of steps.)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypedDict
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 
 from lmc_core.matching.objective import layers
 from lmc_core.matching.solvers import assignment
-from lmc_core.symmetry.elements import Element, Monomial, Permutation, Role
+from lmc_core.symmetry.elements import Element, Monomial, Permutation
 from lmc_core.symmetry.layout import Layout, State
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
+ROUNDS = 3  # towards prices; more cost what they save
 MOVES = {SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.SCALED}
-
-
-@dataclass(frozen=True)
-class Probed(Monomial):
-    """A monomial map that also lets the loss see its permutation as a matrix: a zero `probe` gets
-    the derivative.
-    """
-
-    probe: Tensor | None = None
-
-    def act(self, x: Tensor, role: Role) -> Tensor:
-        """Act as a `Monomial` does; backwards, the probe collects dL/dP."""
-        if self.probe is None:
-            return super().act(x, role)
-        moved = _Reordered.apply(x, self.indices, self.probe)
-        if role == "order":
-            return moved
-        return moved * (1 / self.scales if role == "reads" else self.scales)[..., None]
-
-
-class _Context(FunctionCtx):
-    saved_tensors: tuple[Tensor, ...]
-    needs_input_grad: tuple[bool, ...]
-
-
-class _Reordered(torch.autograd.Function):
-    """Rows by an index, with the derivative for the permutation matrix behind it."""
-
-    @staticmethod
-    def forward(ctx: _Context, x: Tensor, indices: Tensor, probe: Tensor) -> Tensor:
-        ctx.save_for_backward(x, indices)
-        return Permutation(indices).act(x, "writes")
-
-    @staticmethod
-    def backward(ctx: _Context, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, indices = ctx.saved_tensors
-        (gradient,) = gradients
-        back = (
-            Permutation(indices.argsort(-1)).act(gradient, "writes")
-            if ctx.needs_input_grad[0]
-            else None
-        )
-        return back, None, gradient @ x.mT
 
 
 class LatentsState(TypedDict):
@@ -100,7 +57,9 @@ class PermutationLatents:
             name: torch.arange(z.shape[-1]).expand(z.shape[:-1]).clone()
             for name, z in self.latents.items()
         }
-        self.probes: dict[str, Tensor] = {}
+        self._prices = {
+            name: np.zeros((z[..., 0, 0].numel(), z.shape[-1])) for name, z in self.latents.items()
+        }
         self._adam = (
             torch.optim.Adam(list(self.latents.values()), lr=rate, betas=(0.9, 0.98))
             if self.latents
@@ -119,37 +78,23 @@ class PermutationLatents:
         }
         return [s for s in spaces.values() if class_of(s, classes) in MOVES and s.name not in inner]
 
-    def elements(
-        self, scales: Mapping[str, Tensor], device: str, probed: bool
-    ) -> dict[str, Element]:
-        """The present order of every space, with a probe for its derivative if asked for; `scales`
-        of those that have some.
-        """
+    def elements(self, scales: Mapping[str, Tensor], device: str) -> dict[str, Element]:
+        """The present order of every space; with the `scales` of those that have some."""
         found: dict[str, Element] = {}
-        self.probes = {}
         for space in self.spaces:
             indices = self.indices[space.name].to(device)
             by = scales.get(space.name)
-            if probed:
-                self.probes[space.name] = probe = torch.zeros(
-                    self.latents[space.name].shape, device=device, requires_grad=True
-                )
-                found[space.name] = Probed(
-                    indices, torch.ones_like(probe[..., 0]) if by is None else by, probe
-                )
-            else:
-                found[space.name] = Permutation(indices) if by is None else Monomial(indices, by)
+            found[space.name] = Permutation(indices) if by is None else Monomial(indices, by)
         return found
 
-    def step(self, share: float) -> None:
-        """Follow the derivatives that the last backward pass left in the probes, and assign anew;
-        `share` of the full rate.
+    def step(self, probes: Mapping[str, Tensor], share: float) -> None:
+        """Follow the derivatives dL / dP of some spaces, and assign anew; `share` of the full
+        rate.
         """
         if self._adam is None:
             return
         for name, latent in self.latents.items():
-            probe = self.probes.get(name)
-            latent.grad = None if probe is None or probe.grad is None else probe.grad.cpu()
+            latent.grad = probes[name].cpu() if name in probes else None
         for group in self._adam.param_groups:
             group["lr"], kept = group["lr"] * share, group["lr"]
             self._adam.step()
@@ -159,11 +104,13 @@ class PermutationLatents:
     def assign(self) -> None:
         """Take the best assignment of every space."""
         for name, latent in self.latents.items():
-            values = latent.double()
-            flat = values.flatten(0, -3) if values.ndim > 2 else values[None]
-            self.indices[name] = torch.stack([assignment(each) for each in flat]).view(
-                values.shape[:-1]
-            )
+            values = latent.cpu().double().view(-1, *latent.shape[-2:]).numpy()
+            before = self.indices[name].view(len(values), -1).numpy()
+            found = [
+                _assign_again(each, *rest)
+                for each, *rest in zip(values, before, self._prices[name], strict=True)
+            ]
+            self.indices[name] = torch.stack(found).view(latent.shape[:-1])
 
     def moved(self) -> dict[str, int]:
         """By space, how many rows stand elsewhere than at the start."""
@@ -183,6 +130,26 @@ class PermutationLatents:
         self.indices = {name: indices.clone() for name, indices in state["indices"].items()}
         if self._adam is not None and state["adam"] is not None:
             self._adam.load_state_dict(state["adam"])
+
+
+def _assign_again(values: np.ndarray, before: np.ndarray, prices: np.ndarray) -> Tensor:
+    """The best assignment of latents that have changed little, with the one before, and the prices
+    of columns that go with it, which are changed in place.
+
+    Columns j have prices v with v[j] - v[p[i]] >= Z[i, j] - Z[i, p[i]] where p is the best
+    assignment (Bertsekas 1988). A few rounds towards such prices either show that p still is the
+    best, or leave the solver with costs that differ little along the assignment: half the time.
+    """
+    there = np.arange(len(values))
+    gains = values - values[there, before][:, None]
+    for _ in range(ROUNDS):
+        raised = np.maximum(prices, (gains + prices[before][:, None]).max(0))
+        if np.array_equal(raised, prices):
+            return torch.from_numpy(before.copy())
+        prices[:] = raised
+    prices -= prices.min()
+    rest = values - prices
+    return assignment(torch.from_numpy(rest - rest.max(1, keepdims=True)))
 
 
 def cosines(layout: Layout, a: State, b: State, names: list[str]) -> dict[str, Tensor]:
