@@ -121,7 +121,7 @@ def test_slopes_are_the_gradients_of_what_is_moved(name: str) -> None:
     slopes, given = Slopes(tuple(rows.latents)), elements()
     for n in moving.cuts:
         with torch.no_grad():
-            moving.gather(n, given, moving.move(n, given), gradients[n], slopes)
+            moving.gather(n, given, moving.move(n, state[n], given), gradients[n], slopes)
     charts.pull(given, slopes)
     found = [p.grad for p in charts.parameters()]
     charts.zero_grad()

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.matching.learned.charts import SMOOTH, STRETCH
-from lmc_core.matching.learned.learner import Learner, LearnerState
+from lmc_core.matching.learned.learner import LARGE, Learner, LearnerState
 from lmc_core.matching.learned.predictions import Predictions
 from lmc_core.matching.learned.steps import Steps
 from lmc_core.models.common import in_float32
@@ -44,13 +44,16 @@ ROWS_ALONE, ROWS_BESIDE = 0.05, 0.003
 ROWS_UNTIL = 0.6
 ROWS_EVERY = 2  # steps between two moves
 EVALUATED = 128  # examples at once without gradients
+LARGE_EVALUATED = 16  # the same of models that run layer by layer
+TICK = 0.5  # seconds between two times that a step of a large model says it is alive
+FEWEST = 8  # held-out examples at the least
 MARGIN = 1.05  # that a step may take longer than those before it
 PLANNED = (
     0.25  # share of a budget after which the steps that fit are counted, however few were made
 )
 CHECKING = 0.1  # share of a budget that checks may take, where more than two fit
 # what a checkpoint holds besides the learner
-KEPT = ("best", "done", "steps", "history", "running", "spent", "refused")
+KEPT = ("best", "done", "steps", "history", "running", "spent", "refused", "checked")
 
 T = TypeVar("T")
 
@@ -105,8 +108,13 @@ class Descent:
                 class_of(space, classes) in SMOOTH for space in models[0].layout.spaces.values()
             )
             rows_rate = ROWS_BESIDE if smooth else ROWS_ALONE
-        single = [in_float32(model, "cpu") for model in models]
-        self.learner = Learner(single, classes, moves, settings.rate, rows_rate, learning.device)
+        small = models[0].parameters < LARGE
+        held = [in_float32(model, "cpu") if small else model for model in models]
+        self.learner = Learner(held, classes, moves, settings.rate, rows_rate, learning.device)
+        self.evaluated = EVALUATED if small else LARGE_EVALUATED
+        self.said, self.told = (0.0, "measuring the start"), 0.0
+        if not small:
+            self.learner.tick = self._tick
         images = self.train.inputs.is_floating_point()
         self.batch = settings.batch or (
             64 if images else max(1, 1024 // self.train.inputs.shape[1])
@@ -124,13 +132,14 @@ class Descent:
         self.best: Best | None = None
         self.refused: list[int] = []  # steps whose maps did not keep the function
         self.running: list[float] = []
-        self.whole = False  # no step is half done
+        self.whole = False  # whether there is a state, and no step is half done
+        self.checked: int | None = None  # held-out examples of a check
         self.saving = 0.0  # seconds that the last save took
         self.checking = 0.0  # seconds that the last check took
         self.predictions: Predictions | None = None
         if settings.targets == "ends" and self.held:
             self.predictions = Predictions(
-                lambda inputs: self.learner.probabilities(inputs, EVALUATED),
+                lambda inputs: self.learner.probabilities(inputs, self.evaluated),
                 self.train.inputs.to(learning.device),
             )
         named = {kind: chosen.value for kind, chosen in classes.items()}
@@ -165,7 +174,7 @@ class Descent:
         moved, rows = self.learner.rows_moved()
         return self.learner.alignments(), {
             "history": self.history,
-            "held_out": len(self.held_out),
+            "held_out": self.checked,
             "steps": self.done,
             "best_step": best["step"],
             "refused": self.refused,
@@ -187,23 +196,36 @@ class Descent:
                 self.predictions.draw(self._draw(step)[0])
         saved = timed = time.perf_counter()
         checking, first = 0.0, self.done
-        while self.done < self.steps and self._stale() < settings.patience:
-            self.whole = False
+        while True:
+            due = self.done % self._every() == 0 or self.done == self.steps
+            if due and self.history[-1][0] != self.done:
+                self._check()
+                checking += self.checking
+            if self.done >= self.steps or self._stale() >= settings.patience:
+                return
             loss = self._step()
             now = time.perf_counter()
             if settings.seconds is not None:
-                pace = (now - timed - checking) / (self.done - first)
-                self._plan(pace, settings.seconds - (now - begun), self.done - first)
-            if self.done % self._every() == 0 or self.done == self.steps:
-                self._check()
-                checking += self.checking
-            self.whole = True
+                asked = 0.0 if self.predictions is None else self.predictions.seconds
+                made = self.done - first
+                pace = (now - timed - checking - asked) / max(1, made - 1)
+                self._plan(pace, settings.seconds - (now - begun), made)
+                if made == 1:  # the first is slower than the rest
+                    timed, checking = now - asked, 0.0
             words = f"step {self.done} of {self.steps}, loss {loss:.3f} nats between the models"
-            self.progress(self.done / self.steps, words)
+            self.said = (self.done / self.steps, words)
+            self.progress(*self.said)
             now = time.perf_counter()
             if now - saved > max(SAVE_LEAST, SAVE_SHARE * self.saving):
                 saved, self.spent = now, now - begun
                 self._save()
+
+    def _tick(self) -> None:
+        """Say again what was said last, so that a long step can be stopped in its midst."""
+        now = time.perf_counter()
+        if now - self.told > TICK:
+            self.told = now
+            self.progress(*self.said)
 
     def _every(self) -> int:
         """Steps between two checks; of a budget they take no more than their share."""
@@ -213,30 +235,31 @@ class Descent:
             checks = min(checks, max(2, fit))
         return max(1, self.steps // checks)
 
-    def _plan(self, pace: float, left: float, measured: int) -> None:
-        """Set how many steps fit into a budget: once enough of them were made, and at every check
-        after that, as a machine does not stay as fast as it was.
+    def _plan(self, pace: float, left: float, made: int) -> None:
+        """Set how many steps fit into a budget: once enough of them were made or a share of the
+        budget is gone, and at every check after that, as a machine does not stay as fast as it was.
 
         Args:
-            pace: seconds of a step so far, with what the ends were asked for.
+            pace: seconds of a step, without asking the ends.
             left: seconds of the budget that are left.
-            measured: steps that the pace is the mean of.
+            made: steps that were made since the run began, or went on.
         """
         seconds = self.settings.seconds
         assert seconds is not None
-        planned = self.steps != self.settings.steps  # a run that goes on may have it already
-        due = measured == CALIBRATION or left < (1 - PLANNED) * seconds
-        if due if not planned else measured >= CALIBRATION and self.done % self._every() == 0:
-            self.steps = self.done + max(0 if left <= 0 else 1, self._fit(pace, left, measured))
+        if made < CALIBRATION:
+            due = left < (1 - PLANNED) * seconds
+        else:
+            due = made == CALIBRATION or self.done % self._every() == 0
+        if due:
+            self.steps = self.done + (0 if left <= 0 else max(1, self._fit(pace, left)))
 
-    def _fit(self, pace: float, left: float, measured: int) -> int:
+    def _fit(self, pace: float, left: float) -> int:
         """How many steps fit into some seconds, with their checks and with asking the ends for
         examples that were not drawn before, which becomes rare.
         """
         left -= self.checking  # that at the end
         each = 0.0
         if self.predictions is not None:
-            pace -= self.predictions.seconds / measured
             each = self.predictions.seconds / max(1, self.predictions.asked)
 
         def take(steps: int) -> float:
@@ -271,26 +294,46 @@ class Descent:
         batch = Examples(self.train.inputs[rows], self.train.targets[rows])
         alone = self.learner.optimiser is None
         rows_move = alone or (self.done < ROWS_UNTIL * self.steps and self.done % ROWS_EVERY == 0)
-        self.running.append(self.learner.step(batch, soft, weights, share, rows_move))
+        found, slopes = self.learner.find_slopes(batch, soft, weights, rows_move)
+        loss = float(found)
+        self.whole = False
+        self.learner.follow(slopes, share, rows_move)
+        self.running.append(loss)
         self.done += 1
-        return self.running[-1]
+        self.whole = True
+        return loss
 
     def _check(self) -> None:
         """Measure the held-out loss at the centre, and keep the maps if it is the best so far and
         no function has changed.
         """
+        if self.checked is None:
+            self.checked = self._affordable()
         begun = time.perf_counter()
-        loss = self.learner.loss(self.held_out, EVALUATED)
+        loss = self.learner.loss(self.held_out.first(self.checked), self.evaluated)
         self.checking = time.perf_counter() - begun
         trained = sum(self.running) / len(self.running) if self.running else loss
+        self.whole = False
         self.running = []
         self.history.append([self.done, trained, loss])
         if self.best is None or loss < self.best["loss"]:
             # the start is what there is
-            if self.best is not None and not self.keeps(self.learner.alignments()):
+            if self.best is None or self.keeps(self.learner.alignments()):
+                state = _copied(self.learner.state())
+                self.best = {"loss": loss, "step": self.done, "learner": state}
+            else:
                 self.refused.append(self.done)
-                return
-            self.best = {"loss": loss, "step": self.done, "learner": _copied(self.learner.state())}
+        self.whole = True
+
+    def _affordable(self) -> int:
+        """How many held-out examples a budget has time for, three times over; all without one."""
+        count, seconds = len(self.held_out), self.settings.seconds
+        if seconds is None or count <= FEWEST:
+            return count
+        begun = time.perf_counter()
+        self.learner.loss(self.held_out.first(FEWEST), self.evaluated)
+        each = (time.perf_counter() - begun) / FEWEST
+        return count if each <= 0 else max(FEWEST, min(count, int(CHECKING * seconds / 3 / each)))
 
     def _save(self) -> None:
         """Write what there is, whole or not at all; a full disk is no reason to stop learning."""
@@ -312,6 +355,7 @@ class Descent:
             return
         for name in KEPT:
             setattr(self, name, state[name])
+        self.whole = True
         self.learner.restore(cast("LearnerState", state["learner"]))
 
 

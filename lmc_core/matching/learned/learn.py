@@ -89,8 +89,7 @@ def learn(
         raise BadInput(
             "Learned matching needs examples of a training split; choose a task that has one."
         )
-    moved = given.b.with_state(start.apply(given.layout, given.b.state))
-    start = start.to("cpu")  # where learned maps are kept, in float64
+    kept = start.to("cpu")  # where learned maps are, in float64
 
     def draw(generator: torch.Generator) -> list[float]:
         lam = 0.5 + settings.spread * (2 * float(torch.rand((), generator=generator)) - 1)
@@ -98,10 +97,11 @@ def learn(
 
     def of_b_alone(found: Sequence[Alignment]) -> Alignment:
         of_a, of_b = found
-        return of_a.inverse().compose(of_b).compose(start)
+        return of_a.inverse().compose(of_b).compose(kept)
 
     descent = Descent(
-        (given.a, moved),
+        # the learner has copies of its own: B is not held a second time here
+        (given.a, given.b.with_state(start.apply(given.layout, given.b.state))),
         given.classes,
         (0, 1) if both else (1,),
         draw,

@@ -4,7 +4,7 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 import torch
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
+from lmc_core.matching.learned.by_layer import ByLayer, half_precision
 from lmc_core.matching.learned.charts import STRETCH, Charts
 from lmc_core.matching.learned.mixture import Mixture
 from lmc_core.matching.learned.moved_state import MovedState, Slopes
@@ -29,6 +30,7 @@ SCALES = 0.1  # logarithms of scales and angles move a tenth as fast as vectors 
 # numbers of latents of permutations, 256 MB and as much again four times; with more, permutations
 # stay
 LATENTS = 2**26
+LARGE = 2**26  # parameters from which on models run layer by layer
 PLANES = 3.0  # maps of planes inside heads move three times as fast as the stream
 
 
@@ -64,9 +66,14 @@ class Learner:
         device: str = "cpu",
     ):
         self.layout, self.moves, self.device = models[0].layout, tuple(moves), device
+        self.tick: Callable[[], None] = lambda: None
         self.forward = Forward(models[0], models[0].module(device=device))
+        large = models[0].parameters >= LARGE
+        self.dtype = half_precision(device) if large else None
+        self.by_layer = ByLayer(self.forward, device, self.dtype) if large else None
         self.ends = [
-            {name: tensor.to(device) for name, tensor in model.state.items()} for model in models
+            {name: self._held(tensor, large).to(device) for name, tensor in model.state.items()}
+            for model in models
         ]
         spaces = self.layout.spaces
         # where all move, what one does is undone in the others
@@ -83,7 +90,10 @@ class Learner:
                     wanted, cosines(self.layout, models[0].state, models[k].state, names), rows_rate
                 )
             self.moving[k] = MovedState(
-                self.layout, self.ends[k], [*charts.elements(), *(names if k > 0 else [])]
+                self.layout,
+                self.ends[k],
+                [*charts.elements(), *(names if k > 0 else [])],
+                [s.name for s in wanted],
             )
         groups: list[Rates] = []
         for charts in self.charts.values():
@@ -104,7 +114,17 @@ class Learner:
         """The mixture of all models where the maps have brought them."""
         elements = {k: self._elements(k, charts, self.device) for k, charts in self.charts.items()}
         names = [space.name for rows in self.rows.values() for space in rows.spaces]
-        return Mixture(self.ends, self.moving, elements, weights, names if probed else ())
+        dtype = self.dtype or (torch.float32 if self.by_layer else None)
+        probed_names = names if probed else ()
+        return Mixture(self.ends, self.moving, elements, weights, probed_names, dtype, self.tick)
+
+    def _held(self, tensor: Tensor, large: bool) -> Tensor:
+        """A parameter as it is held: of large models matrices in the precision of products, or in
+        half precision if that is their own; all else in float32.
+        """
+        if not large or tensor.ndim < 2:
+            return tensor.float()
+        return tensor.to(self.dtype) if self.dtype else tensor
 
     def _elements(self, k: int, charts: Charts, device: str) -> dict[str, Element]:
         smooth = charts.elements()
@@ -118,8 +138,13 @@ class Learner:
         return {**smooth, **self.rows[k].elements(scales, device)}
 
     def _run(self, mixture: Mixture, inputs: Tensor) -> Tensor:
-        state = {f"inner.{name}": tensor for name, tensor in mixture.parameters().items()}
-        return functional_call(self.forward, state, (inputs,))
+        if self.by_layer is not None:
+            return self.by_layer.logits(mixture, inputs)
+        return functional_call(self.forward, self._named(mixture.parameters()), (inputs,))
+
+    @staticmethod
+    def _named(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {f"inner.{name}": tensor for name, tensor in state.items()}
 
     def logits(self, inputs: Tensor, weights: Sequence[float]) -> Tensor:
         """Outputs of the mixture of all models with some weights."""
@@ -154,11 +179,14 @@ class Learner:
         moves; nothing moves yet. For the arguments see `step`.
         """
         mixture = self.mixture(weights, rows)
-        logits = self._run(mixture, batch.inputs.to(self.device))
-        targets = batch.targets.to(self.device)
-        if soft is None:
+        inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device)
+        if soft is None and self.by_layer is not None:
+            loss = self.by_layer.loss(mixture, inputs, targets)
+        elif soft is None:
+            logits = self._run(mixture, inputs)
             loss = F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
         else:
+            logits = self._run(mixture, inputs)
             wanted = weighted([each.to(logits) for each in soft], weights)
             each = -(wanted * logits.log_softmax(-1)).sum(-1)
             loss = _mean(each, targets != IGNORED)
@@ -182,20 +210,23 @@ class Learner:
     @torch.no_grad()
     def loss(self, examples: Examples, size: int, weights: Sequence[float] | None = None) -> float:
         """Mean loss at a mixture in nats, without a step; at the centre by default."""
-        total = count = 0.0
-        between = {
-            f"inner.{name}": tensor
-            for name, tensor in self.mixture(weights or self.centre).parameters().items()
-        }
+        total, count = torch.zeros((), device=self.device), 0
+        mixture = self.mixture(weights or self.centre)
+        state = {} if self.by_layer is not None else self._named(mixture.parameters())
         for part in examples.batches(size):
-            logits = functional_call(self.forward, between, (part.inputs.to(self.device),))
-            targets = part.targets.to(self.device)
-            kept = int((targets != IGNORED).sum())
-            total += kept * float(
-                F.cross_entropy(logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
-            )
-            count += kept
-        return total / max(count, 1.0)
+            self.tick()
+            inputs, targets = part.inputs.to(self.device), part.targets.to(self.device)
+            kept = int((part.targets != IGNORED).sum())
+            if self.by_layer is not None:
+                loss = self.by_layer.loss(mixture, inputs, targets)
+            else:
+                logits = functional_call(self.forward, state, (inputs,))
+                loss = F.cross_entropy(
+                    logits.flatten(0, -2), targets.flatten(), ignore_index=IGNORED
+                )
+            if kept:
+                total, count = total + kept * loss, count + kept
+        return float(total) / max(count, 1)
 
     @torch.no_grad()
     def probabilities(self, inputs: Tensor, size: int) -> list[Tensor]:
@@ -203,10 +234,15 @@ class Learner:
         found: list[list[Tensor]] = [[] for _ in self.ends]
         for part in inputs.split(size):
             for side, state in enumerate(self.ends):
-                named = {f"inner.{name}": tensor for name, tensor in state.items()}
-                found[side].append(
-                    functional_call(self.forward, named, (part.to(self.device),)).softmax(-1)
-                )
+                self.tick()
+                if self.by_layer is not None:
+                    weights = [float(k == side) for k in range(len(self.ends))]
+                    outputs = self._run(self.mixture(weights), part.to(self.device))
+                else:
+                    outputs = functional_call(
+                        self.forward, self._named(state), (part.to(self.device),)
+                    )
+                found[side].append(outputs.softmax(-1))
         return [torch.cat(parts) for parts in found]
 
     @torch.no_grad()

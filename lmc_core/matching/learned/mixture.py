@@ -9,7 +9,7 @@ kept beside theta, which the forward pass needs anyway.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -30,6 +30,9 @@ class Mixture:
         elements: by number of a model, what it is moved by.
         weights: of the models.
         probed: spaces whose permutations are probed.
+        dtype: that matrices are brought to before they are moved; None for what they are in.
+            Vectors, and what is looked up, come in float32.
+        tick: called before a parameter is formed or its gradient taken; may raise to stop.
     """
 
     def __init__(
@@ -39,10 +42,13 @@ class Mixture:
         elements: Mapping[int, Mapping[str, Element]],
         weights: Sequence[float],
         probed: Collection[str] = (),
+        dtype: torch.dtype | None = None,
+        tick: Callable[[], None] = lambda: None,
     ):
         self.ends, self.moving, self.elements = ends, moving, elements
-        self.weights = weights
+        self.weights, self.dtype, self.tick = weights, dtype, tick
         self.slopes = {k: Slopes(probed=probed) for k in moving}
+        self._cast: dict[tuple[int, torch.dtype], Mapping[str, Element]] = {}
         self._token = torch.zeros((), requires_grad=True)  # what makes a graph of parameters
 
     def parameters(self) -> dict[str, Tensor]:
@@ -53,15 +59,55 @@ class Mixture:
         """One parameter."""
         if any(name in each.cuts for each in self.moving.values()):
             return _Mixed.apply(self._token, self, name)
-        return weighted(self.move(name), self.weights)
+        return self.join(self.move(name))
+
+    def join(self, tensors: Sequence[Tensor]) -> Tensor:
+        """What belongs to each model, mixed."""
+        return weighted(tensors, self.weights)
 
     @torch.no_grad()
     def move(self, name: str) -> list[Tensor]:
         """A parameter of every model where it was brought."""
-        return [
-            self.moving[k].move(name, self.elements[k]) if k in self.moving else end[name]
-            for k, end in enumerate(self.ends)
-        ]
+        self.tick()
+        return [self._bring(k, self._read(end, name), name) for k, end in enumerate(self.ends)]
+
+    def _bring(self, k: int, tensor: Tensor, name: str) -> Tensor:
+        if k not in self.moving:
+            return tensor
+        with torch.autocast(tensor.device.type, enabled=False):
+            return self.moving[k].move(name, tensor, self._elements_in(k, tensor.dtype))
+
+    def _elements_in(self, k: int, dtype: torch.dtype) -> Mapping[str, Element]:
+        """What a model is moved by, in the precision of a parameter."""
+        if self.dtype in (None, torch.float32):
+            return self.elements[k]
+        if (k, dtype) not in self._cast:
+            self._cast[k, dtype] = {n: _to(each, dtype) for n, each in self.elements[k].items()}
+        return self._cast[k, dtype]
+
+    def _read(self, end: State, name: str) -> Tensor:
+        tensor = end[name]
+        if self.dtype is None:
+            return tensor
+        return tensor.to(self.dtype if tensor.ndim > 1 else torch.float32)
+
+    def lies_by_rows(self, name: str) -> bool:
+        """Whether a parameter is a table of rows that move by themselves, as one for tokens is."""
+        return all(each.moves_rows(name) for each in self.moving.values())
+
+    def look_up(self, name: str, index: Tensor, padding: int | None = None) -> Tensor:
+        """Rows of a table of which a model looks some up; none has a gradient where the index is
+        `padding`.
+        """
+        return _Rows.apply(self._token, self, name, index, padding)
+
+    def gather_reads(self, name: str, slopes: Sequence[Tensor], inputs: Tensor) -> None:
+        """Take note of a table that inputs `[t, d]` were multiplied with, by the slopes for these
+        inputs through each model's own table.
+        """
+        for k, moving in self.moving.items():
+            back = (self.weights[k] * slopes[k]).mT
+            moving.gather_rows(name, self.elements[k], back, inputs.mT, self.slopes[k])
 
     def gather(self, name: str, kept: Sequence[Tensor], gradient: Tensor) -> None:
         """Take note of the gradient for a parameter.
@@ -71,6 +117,7 @@ class Mixture:
             kept: what was moved of every model that moves, or the mixture where that is one model.
             gradient: for the mixture.
         """
+        self.tick()
         if len(self.moving) > 1:
             for (k, moving), moved in zip(self.moving.items(), kept, strict=True):
                 scaled = self.weights[k] * gradient
@@ -79,8 +126,14 @@ class Mixture:
         (k, moving), share = next(iter(self.moving.items())), kept[0]
         for other, end in enumerate(self.ends):
             if other != k:
-                share = torch.sub(share, end[name], alpha=self.weights[other])
+                share = torch.sub(share, self._read(end, name), alpha=self.weights[other])
         moving.gather(name, self.elements[k], share, gradient, self.slopes[k])
+
+
+def _to(element: Element, dtype: torch.dtype) -> Element:
+    """An element with its numbers in a precision."""
+    kinds = {n: t if n == "indices" else t.detach().to(dtype) for n, t in vars(element).items()}
+    return type(element)(**kinds)
 
 
 class _Context(FunctionCtx):
@@ -106,3 +159,43 @@ class _Mixed(torch.autograd.Function):
         with torch.no_grad():
             ctx.mixture.gather(ctx.name, ctx.saved_tensors, gradients[0])
         return None, None, None
+
+
+class _RowsContext(FunctionCtx):
+    mixture: Mixture
+    name: str
+    saved_tensors: tuple[Tensor, ...]
+
+
+class _Rows(torch.autograd.Function):
+    """Rows of a table of a mixture, moved where they are looked up."""
+
+    @staticmethod
+    def forward(
+        ctx: _RowsContext,
+        token: Tensor,
+        mixture: Mixture,
+        name: str,
+        index: Tensor,
+        padding: int | None,
+    ) -> Tensor:
+        flat = index.flatten()
+        rows = [end[name][flat].float() for end in mixture.ends]
+        with torch.autocast(index.device.type, enabled=False):
+            for k, moving in mixture.moving.items():
+                rows[k] = moving.move_rows(name, mixture.elements[k], rows[k])
+        ctx.mixture, ctx.name = mixture, name
+        kept = flat != (-1 if padding is None else padding)
+        ctx.save_for_backward(kept, *(rows[k] for k in mixture.moving))
+        return mixture.join(rows).view(*index.shape, -1)
+
+    @staticmethod
+    def backward(ctx: _RowsContext, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        mixture, (kept, *rows) = ctx.mixture, ctx.saved_tensors
+        gradient = gradients[0].flatten(0, -2) * kept[:, None]
+        with torch.no_grad():
+            for (k, moving), moved in zip(mixture.moving.items(), rows, strict=True):
+                scaled = (mixture.weights[k] * gradient).mT
+                slopes = mixture.slopes[k]
+                moving.gather_rows(ctx.name, mixture.elements[k], moved.mT, scaled, slopes)
+        return None, None, None, None, None

@@ -132,10 +132,13 @@ class MovedState:
         state: its parameters, on the device that they are moved on; gains of spaces whose maps mix
             coordinates are constant (the canonical form).
         spaces: names of the spaces that will have an element.
+        permuted: those of them that are permuted.
     """
 
-    def __init__(self, layout: Layout, state: State, spaces: Iterable[str]):
-        self.state = state
+    def __init__(
+        self, layout: Layout, state: State, spaces: Iterable[str], permuted: Collection[str] = ()
+    ):
+        self.permuted = permuted
         names = set(spaces)
         self.cuts: dict[str, list[_Cut]] = {}
         for block in layout.blocks:
@@ -143,9 +146,8 @@ class MovedState:
             if cut.axes:
                 self.cuts.setdefault(block.parameter, []).append(cut)
 
-    def move(self, name: str, elements: Mapping[str, Element]) -> Tensor:
-        """A parameter where the elements bring it."""
-        base = self.state[name]
+    def move(self, name: str, base: Tensor, elements: Mapping[str, Element]) -> Tensor:
+        """A parameter with some values where the elements bring it."""
         whole = None
         for cut in self.cuts.get(name, ()):
             tensor = cut.view(base)
@@ -161,6 +163,36 @@ class MovedState:
                 whole = base.clone(memory_format=torch.contiguous_format)
             cut.view(whole).copy_(tensor)
         return base if whole is None else whole
+
+    def moves_rows(self, name: str) -> bool:
+        """Whether a parameter is one block `[rows, n]` of which the second axis alone moves, by
+        maps that mix coordinates.
+        """
+        cuts = self.cuts.get(name, [])
+        return (
+            len(cuts) == 1
+            and len(cuts[0].block.axes) == len(cuts[0].shape) == 2
+            and [axis.first for axis in cuts[0].axes] == [(1,)]
+            and cuts[0].axes[0].role != "order"
+            and cuts[0].axes[0].space not in self.permuted
+        )
+
+    def move_rows(self, name: str, elements: Mapping[str, Element], rows: Tensor) -> Tensor:
+        """Some rows `[t, n]` of such a parameter where the elements bring them."""
+        (axis,) = self.cuts[name][0].axes
+        return elements[axis.space].act(rows.mT, axis.role).mT
+
+    def gather_rows(
+        self,
+        name: str,
+        elements: Mapping[str, Element],
+        moved: Tensor,
+        gradient: Tensor,
+        slopes: Slopes,
+    ) -> None:
+        """Add to `slopes` what a product of two factors `[n, t]` of such a parameter's gives."""
+        (axis,) = self.cuts[name][0].axes
+        slopes.gather(axis.space, elements[axis.space], axis.role, moved, gradient)
 
     def gather(
         self,

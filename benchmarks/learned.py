@@ -1,0 +1,177 @@
+"""Seconds and memory of a learned step on large models, against a plain training step.
+
+    python benchmarks/learned.py                                   # GPT-2 of 124 million parameters
+    python benchmarks/learned.py --width 1024 --layers 24 --heads 16
+    python benchmarks/learned.py --steps 5
+
+Both steps see the same tokens, one after the other in turn, in a process of their own. Memory is
+the most anonymous memory that the process has held above what the libraries take, ends included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+
+from lmc_core.matching.learned.learner import Learner
+from lmc_core.models.config import Config
+from lmc_core.models.families.gpt2 import GPT2
+from lmc_core.models.model import Model
+from lmc_core.symmetry.spaces import choose_classes
+from lmc_core.tasks.task import Examples
+
+
+def anonymous() -> int:
+    """Bytes of anonymous memory that this process holds now."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class Peak(threading.Thread):
+    """The most anonymous memory while it runs, seen every 5 ms."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.base = self.most = anonymous()
+
+    def run(self) -> None:
+        """Look until the process ends."""
+        while True:
+            self.most = max(self.most, anonymous())
+            time.sleep(0.005)
+
+    @property
+    def held(self) -> int:
+        """Bytes above those at the beginning."""
+        return self.most - self.base
+
+
+def random_model(config: Config, seed: int, dtype: torch.dtype) -> Model:
+    """Random weights in canonical shape: an untied head, gains 1; values as at initialisation."""
+    config = config | {"tie_word_embeddings": False}
+    generator = torch.Generator().manual_seed(seed)
+    shapes = GPT2.layout(config).shapes
+    state = {
+        name: torch.ones(shape)
+        if name.endswith(("ln_1.weight", "ln_2.weight", "ln_f.weight"))
+        else (0.02 * torch.randn(shape, generator=generator)).to(dtype if len(shape) > 1 else None)
+        for name, shape in shapes.items()
+    }
+    return Model(f"random-{seed}", GPT2, config, state)
+
+
+def draw(config: Config, windows: int, length: int) -> Examples:
+    """Random windows and the tokens after them."""
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.randint(config.size("vocab_size"), (windows, length + 1), generator=generator)
+    return Examples(rows[:, :-1], rows[:, 1:])
+
+
+def measure_learned(config: Config, examples: Examples, steps: int, half: bool) -> None:
+    """Learned steps in this process: seconds of each and memory, as JSON."""
+    warm = draw(config, 1, 8)
+    del warm
+    peak = Peak()
+    peak.start()
+    ends = [
+        random_model(config, seed, torch.bfloat16 if half else torch.float32) for seed in (0, 1)
+    ]
+    learner = Learner(ends, choose_classes(ends[0].layout.spaces), (1,), 0.05, 0.003)
+    del ends
+    spent = []
+    for _ in range(steps):
+        begun = time.process_time()
+        learner.step(examples, None, (0.5, 0.5), 1.0, False)
+        spent.append(time.process_time() - begun)
+    print(json.dumps({"seconds": spent, "held": peak.held}))
+
+
+def measure_training(config: Config, examples: Examples, steps: int, half: bool) -> None:
+    """Steps of AdamW in this process, in bfloat16 where asked for."""
+    module = GPT2.build(config).train()
+    for each in module.modules():
+        if isinstance(each, torch.nn.Dropout):
+            each.p = 0.0
+    optimiser = torch.optim.AdamW(module.parameters(), lr=1e-5)
+    spent = []
+    for _ in range(steps):
+        begun = time.process_time()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            logits = GPT2.outputs(module, examples.inputs)
+            loss = F.cross_entropy(logits.flatten(0, -2).float(), examples.targets.flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        spent.append(time.process_time() - begun)
+    print(json.dumps({"seconds": spent, "held": 0}))
+
+
+PARTS = {"learned": measure_learned, "training": measure_training}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    for name, value in (("width", 768), ("layers", 12), ("heads", 12), ("vocabulary", 50257)):
+        parser.add_argument(f"--{name}", type=int, default=value, help="of the random GPT-2s")
+    parser.add_argument("--windows", type=int, default=8, help="of a step")
+    parser.add_argument("--length", type=int, default=128, help="tokens of a window")
+    parser.add_argument("--steps", type=int, default=3, help="of each, the first not counted")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--half", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    words = {
+        "model_type": "gpt2",
+        "vocab_size": arguments.vocabulary,
+        "n_positions": 1024,
+        "n_embd": arguments.width,
+        "n_layer": arguments.layers,
+        "n_head": arguments.heads,
+        "activation_function": "gelu_new",
+    }
+    config = GPT2.config(Config(words))
+    if arguments.part:
+        torch.set_num_threads(1)
+        examples = draw(config, arguments.windows, arguments.length)
+        return PARTS[arguments.part](config, examples, arguments.steps, arguments.half)
+    found = {}
+    for part, half in (("learned", True), ("training", False), ("training", True)):
+        command = [sys.executable, __file__, *sys.argv[1:], "--part", part]
+        command += ["--half"] if half else []
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        found[part, half] = json.loads(done.stdout.splitlines()[-1])
+    parameters = sum(t.numel() for t in GPT2.build(config).parameters())
+    step = {key: median(each["seconds"][1:]) for key, each in found.items()}
+    print(
+        f"{parameters / 1e6:.0f} million parameters, {arguments.windows} windows of "
+        f"{arguments.length} tokens, one thread"
+    )
+    ours = step["learned", True]
+    for half, name in ((False, "float32"), (True, "bfloat16")):
+        plain = step["training", half]
+        print(
+            f"learned step {ours:.2f} s, training step in {name} {plain:.2f} s: "
+            f"{ours / plain:.2f} times"
+        )
+    held = found["learned", True]["held"]
+    print(
+        f"anonymous memory {held / 1e9:.2f} GB: {held / 4 / parameters:.2f} times the weights of "
+        "one model in float32"
+    )
+
+
+if __name__ == "__main__":
+    main()
