@@ -2,7 +2,7 @@
 
     python benchmarks/learned.py                                   # GPT-2 of 124 million parameters
     python benchmarks/learned.py --width 1024 --layers 24 --heads 16
-    python benchmarks/learned.py --steps 5
+    python benchmarks/learned.py --trial FOLDER                    # a planted pair; run again after a kill
 
 Both steps see the same tokens, one after the other in turn, in a process of their own. Memory is
 the most anonymous memory that the process has held above what the libraries take, ends included.
@@ -22,10 +22,17 @@ from statistics import median
 import torch
 import torch.nn.functional as F
 
+from lmc_core.matching.aligned import canonical
+from lmc_core.matching.learned.charts import Charts
+from lmc_core.matching.learned.learn import learn
 from lmc_core.matching.learned.learner import Learner
+from lmc_core.matching.learned.method import LearnedSettings
+from lmc_core.matching.matcher_input import MatcherInput
+from lmc_core.matching.trace import Trace
 from lmc_core.models.config import Config
 from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.models.model import Model
+from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks.task import Examples
 
@@ -80,8 +87,6 @@ def draw(config: Config, windows: int, length: int) -> Examples:
 
 def measure_learned(config: Config, examples: Examples, steps: int, half: bool) -> None:
     """Learned steps in this process: seconds of each and memory, as JSON."""
-    warm = draw(config, 1, 8)
-    del warm
     peak = Peak()
     peak.start()
     ends = [
@@ -117,6 +122,60 @@ def measure_training(config: Config, examples: Examples, steps: int, half: bool)
     print(json.dumps({"seconds": spent, "held": 0}))
 
 
+def try_planted(config: Config, folder: Path, steps: int) -> None:
+    """Learn a planted pair: a random network with outputs as sharp as a trained one's, whose most
+    likely tokens are the targets, and the same moved by a random element near the identity, with
+    noise. What is there is kept in the folder, so that a run that is killed goes on.
+    """
+    a = random_model(config, 0, torch.float32)
+    sharp = {"lm_head.weight": 10.0, "transformer.wte.weight": 5.0}
+    a = a.with_state({name: tensor * sharp.get(name, 1.0) for name, tensor in a.state.items()})
+    classes = choose_classes(a.layout.spaces)
+    a = canonical(a, classes)
+    charts = Charts(a.layout.spaces, classes, torch.float64)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in charts.parameters():
+            values = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_(0.3 * values / parameter.shape[-1] ** 0.5)
+        planted = Alignment.of(a.layout.spaces, charts.elements())
+        moved = planted.apply(a.layout, a.state)
+    noisy = {
+        name: tensor + 0.05 * tensor.std() * torch.randn(tensor.shape, generator=generator)
+        if tensor.ndim > 1
+        else tensor
+        for name, tensor in moved.items()
+    }
+    b = a.with_state(noisy)
+    inputs = draw(config, 72, 32).inputs
+    with torch.no_grad():
+        module = a.module()
+        targets = torch.cat([GPT2.outputs(module, part).argmax(-1) for part in inputs.split(4)])
+        ends = [
+            float(
+                F.cross_entropy(GPT2.outputs(m, inputs[64:]).flatten(0, 1), targets[64:].flatten())
+            )
+            for m in (module, b.module())
+        ]
+    print(f"held-out loss of the ends {ends[0]:.3f} and {ends[1]:.3f} nats", flush=True)
+    settings = LearnedSettings(steps=steps, batch=4, checks=4, rows_rate=0.0, targets="labels")
+    given = MatcherInput(
+        a,
+        b,
+        classes,
+        train=Examples(inputs[:64], targets[:64]),
+        held_out=Examples(inputs[64:], targets[64:]),
+        progress=lambda share, words: print(f"{time.process_time():.0f} s {words}", flush=True),
+        checkpoint=folder / "trial.pt",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    identity = Alignment.of(a.layout.spaces)
+    _, trace = learn(given, identity, Trace((), 0.0, "", {}, 0), settings)
+    print("step, training loss, held-out loss at the midpoint:")
+    for row in trace.about["history"]:
+        print("  ", [round(value, 3) for value in row])
+
+
 PARTS = {"learned": measure_learned, "training": measure_training}
 
 
@@ -130,6 +189,7 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=8, help="of a step")
     parser.add_argument("--length", type=int, default=128, help="tokens of a window")
     parser.add_argument("--steps", type=int, default=3, help="of each, the first not counted")
+    parser.add_argument("--trial", type=Path, metavar="FOLDER", help="learn a planted pair")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--half", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -143,6 +203,9 @@ def main() -> None:
         "activation_function": "gelu_new",
     }
     config = GPT2.config(Config(words))
+    if arguments.trial:
+        torch.set_num_threads(1)
+        return try_planted(config, arguments.trial, arguments.steps)
     if arguments.part:
         torch.set_num_threads(1)
         examples = draw(config, arguments.windows, arguments.length)

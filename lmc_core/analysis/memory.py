@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.learned.learner import LATENTS, count_latents
+from lmc_core.matching.learned.by_layer import half_precision
+from lmc_core.matching.learned.learner import LARGE, LATENTS, count_latents
 from lmc_core.matching.objective import HELD
 from lmc_core.models.config import Config
 from lmc_core.models.family import Family
@@ -25,7 +26,7 @@ from lmc_core.symmetry.alignment import CHUNK
 from lmc_core.symmetry.layout import Layout
 from lmc_core.tasks import evaluator
 
-SINGLE, DOUBLE = 4, 8  # bytes of a number
+HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
 SCRATCH = 300_000_000  # bytes that forward passes and temporaries take beside the outputs
 CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -125,21 +126,8 @@ def estimate(
     elif widened:
         # the wide one where it was and where it is, the narrow one as it was held, is and will be
         align += 5 * DOUBLE * each
-    # copies that are moved, their mixture, and the gradients of both; latents with theirs and two
-    # averages
     if learned:
-        latents = count_latents(
-            [
-                space
-                for space in structure.layout.spaces.values()
-                if space.kind in ("residual", "units")
-            ]
-        )
-        align += (
-            2 * DOUBLE * each
-            + 6 * SINGLE * each
-            + SINGLE * (5 * latents if latents <= LATENTS else 0)
-        )
+        align += learning(structure.layout, each)
     sizes = family.sizes(config)
     outputs = evaluator.BATCH * (
         sizes["tokens"] * min(sizes["context"], 128)
@@ -148,6 +136,26 @@ def estimate(
     )
     measure = held + SINGLE * (each + largest) + SINGLE * min(outputs, evaluator.OUTPUTS) + SCRATCH
     return Memory(held, align if aligned else 0, measure)
+
+
+def learning(layout: Layout, each: int) -> int:
+    """Bytes that a method which follows gradients takes beside both models.
+
+    Args:
+        layout: of both.
+        each: parameters of one with a head of its own.
+    """
+    sizes = {name: math.prod(shape) for name, shape in layout.shapes.items()}
+    if sum(sizes.values()) >= LARGE:  # they run layer by layer
+        number = SINGLE if half_precision("cpu") is None else HALF
+        # both ends, the largest table moved and mixed with its slope; B while it is brought over
+        return 2 * number * each + 3 * number * max(sizes.values()) + SINGLE * each
+    # copies that are moved, their mixture, and the gradients of both; latents with theirs and two
+    # averages
+    kinds = ("residual", "units")
+    latents = count_latents([space for space in layout.spaces.values() if space.kind in kinds])
+    held = SINGLE * (5 * latents if latents <= LATENTS else 0)
+    return 2 * DOUBLE * each + 6 * SINGLE * each + held
 
 
 def largest_layer(layout: Layout) -> int:

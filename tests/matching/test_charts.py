@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmc_core.matching.learned.charts import SMOOTH, STRETCH, Charts, held, held_each
-from lmc_core.matching.learned.permutation_latents import PermutationLatents, Probed
+from lmc_core.matching.learned.charts import SMOOTH, STRETCH, Charts, exponentials, held, held_each
+from lmc_core.matching.learned.moved_state import Slopes
+from lmc_core.matching.learned.permutation_latents import PermutationLatents
 from lmc_core.matching.learned.soap import Soap
-from lmc_core.symmetry.elements import Invertible, Orthogonal, Permutation
+from lmc_core.symmetry.elements import Invertible, Monomial, Orthogonal, Permutation
 from lmc_core.symmetry.spaces import (
     LINEAR,
     PERMUTATIONS,
@@ -206,15 +207,22 @@ def test_a_probe_collects_the_derivative_for_every_entry_of_the_permutation() ->
         torch.randperm(5, generator=generator),
         torch.rand(5, generator=generator, dtype=torch.float64) + 0.5,
     )
-    probe = torch.zeros(5, 5, dtype=torch.float64, requires_grad=True)
-    (Probed(indices, scales, probe).act(x, "reads") * target).sum().backward()
+    element, slopes = Monomial(indices, scales), Slopes(("units",))
+    slopes.gather("units", element, "reads", element.act(x, "reads"), target)
     matrix = Permutation(indices).matrix().requires_grad_()
     (((matrix @ x) / scales[:, None]) * target).sum().backward()
-    assert (
-        probe.grad is not None
-        and matrix.grad is not None
-        and torch.allclose(probe.grad, matrix.grad)
-    )
+    assert matrix.grad is not None and torch.allclose(slopes.probes["units"], matrix.grad)
+
+
+@pytest.mark.parametrize("size", [0.0, 0.3, 5.0, 40.0, 300.0])
+def test_both_exponentials_are_those_of_double_precision(size: float) -> None:
+    """Also of norms for which the series is squared, and of such that are left to torch."""
+    generator = torch.Generator().manual_seed(0)
+    draw = torch.randn(3, 6, 6, generator=generator)
+    matrix = size * (draw - draw.mT) / 5 + 0.3 * min(size, 1.0) * (draw + draw.mT)
+    for found, sign in zip(exponentials(matrix), (1, -1), strict=True):
+        wanted = torch.matrix_exp(sign * matrix.double())
+        assert float((found - wanted).norm() / wanted.norm()) < 1e-6 * max(1.0, size)
 
 
 def test_rows_follow_the_gradient_of_a_planted_permutation() -> None:
@@ -225,9 +233,10 @@ def test_rows_follow_the_gradient_of_a_planted_permutation() -> None:
     wanted = torch.randperm(6, generator=generator)
     rows = PermutationLatents([space], {"units": torch.eye(6)}, 0.1)
     for _ in range(60):
-        element = rows.elements({}, "cpu", True)["units"]
-        (element.act(x, "writes") - x[wanted]).square().sum().backward()
-        rows.step(1.0)
+        element, slopes = rows.elements({}, "cpu")["units"], Slopes(("units",))
+        moved = element.act(x, "writes")
+        slopes.gather("units", element, "writes", moved, 2 * (moved - x[wanted]))
+        rows.step(slopes.probes, 1.0)
     assert torch.equal(rows.indices["units"], wanted)
     assert rows.moved()["units"] == int((wanted != torch.arange(6)).sum())
 

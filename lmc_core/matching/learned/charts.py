@@ -91,19 +91,19 @@ def cayley(skew: Tensor) -> Tensor:
 
 
 def exponentials(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """exp(X), differentiable, and exp(-X), not, of matrices `[..., n, n]`.
+    """exp(X) and exp(-X) of matrices `[..., n, n]`.
 
     In float32 both from the even and the odd part of one series of degree 12 of X / 2^s, squared s
     times. Where |X| <= 2^s the first term that is left out is below 1 / 13! = 2e-10 (Moler and Van
     Loan 2003, method 3). On other devices than the CPU s is 6, so that none waits for a norm.
     """
     if matrix.dtype != torch.float32:
-        return torch.matrix_exp(matrix), torch.matrix_exp(-matrix.detach())
+        return torch.matrix_exp(matrix), torch.matrix_exp(-matrix)
     squarings = SQUARINGS
     if matrix.device.type == "cpu":
         norm = float(torch.linalg.matrix_norm(matrix.detach(), 1).max()) if matrix.numel() else 0.0
         if not norm < 2.0**SQUARINGS:  # far from what learning reaches, or not finite
-            return torch.matrix_exp(matrix), torch.matrix_exp(-matrix.detach())
+            return torch.matrix_exp(matrix), torch.matrix_exp(-matrix)
         squarings = max(0, math.ceil(math.log2(norm))) if norm > 0 else 0
     x = matrix / 2**squarings
     square = x @ x
@@ -117,7 +117,7 @@ def exponentials(matrix: Tensor) -> tuple[Tensor, Tensor]:
     ]
     even, odd = (small + sixth @ large for small, large in zip(low, high, strict=True))
     odd = x @ odd
-    there, back = even + odd, (even - odd).detach()
+    there, back = even + odd, even - odd
     for _ in range(squarings):
         there, back = there @ there, back @ back
     return there, back
