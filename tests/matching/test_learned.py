@@ -344,7 +344,7 @@ def test_maps_that_change_the_function_are_not_returned(monkeypatch: pytest.Monk
     a, b = bare(0, 1.5), bare(1, 1.5)
     examples = chain()
     learning = Learning(examples.first(192), examples.rows(192, 256))
-    settings = replace(WILD, steps=60)
+    settings = replace(WILD, steps=60, rate=1.5)
     pair = align_pair(
         a, b, examples.inputs[:16], method="learned", settings=settings, learning=learning
     )
