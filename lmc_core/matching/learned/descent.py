@@ -236,8 +236,8 @@ class Descent:
         return max(1, self.steps // checks)
 
     def _plan(self, pace: float, left: float, made: int) -> None:
-        """Set how many steps fit into a budget: once enough of them were made or a share of the
-        budget is gone, and at every check after that, as a machine does not stay as fast as it was.
+        """Set how many steps fit into a budget: once enough of them were made, of large models
+        once a share of the budget is gone, and at every check after that, as a machine does not stay as fast as it was.
 
         Args:
             pace: seconds of a step, without asking the ends.
@@ -247,7 +247,7 @@ class Descent:
         seconds = self.settings.seconds
         assert seconds is not None
         if made < CALIBRATION:
-            due = left < (1 - PLANNED) * seconds
+            due = self.learner.by_layer is not None and left < (1 - PLANNED) * seconds
         else:
             due = made == CALIBRATION or self.done % self._every() == 0
         if due:
