@@ -251,7 +251,8 @@ class Descent:
         else:
             due = made == CALIBRATION or self.done % self._every() == 0
         if due:
-            self.steps = self.done + (0 if left <= 0 else max(1, self._fit(pace, left)))
+            least = int(left > 0 or made <= CALIBRATION)
+            self.steps = self.done + max(least, self._fit(pace, left))
 
     def _fit(self, pace: float, left: float) -> int:
         """How many steps fit into some seconds, with their checks and with asking the ends for
