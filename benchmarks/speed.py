@@ -10,6 +10,8 @@
   counted in its time.
 - assignment: seconds for 4096 units.
 - curve: 25 points of a curve against 25 passes of a module over the same batches.
+- modes: the same curve in bfloat16 and compiled, against float32 as it is, and how far losses of
+  single examples are off; what compiling takes is printed beside it.
 - learned: one step of learned matching against one training step of the same model and batch
   (AdamW).
 
@@ -178,6 +180,37 @@ def curves(arguments: argparse.Namespace) -> None:
         )
 
 
+def modes(arguments: argparse.Namespace) -> None:
+    """A curve in half precision and compiled, against one as it is."""
+    from lmc_core import Line, get_task, load
+    from lmc_core.matching.common_form import common_form
+    from lmc_core.tasks.evaluator import EXACT, Evaluator, Mode, States
+
+    for name, (task, count) in MODELS.items():
+        a, b = common_form(load(f"zoo:{name}0"), load(f"zoo:{name}1"))
+        examples, line = get_task(task).examples("validation", count), Line(a, b)
+        states = States(line.state, [0.0, 0.25, 0.5, 0.75, 1.0])
+        exact = Evaluator(a, examples, mode=EXACT)
+        truth, _ = exact.losses(states)
+        for words, mode in (("bfloat16", Mode("bfloat16")), ("compiled", Mode(compiled=True))):
+            other = Evaluator(a, examples, mode=mode)
+            begin = time.process_time()
+            values, _ = other.losses(states)
+            first = time.process_time() - begin
+            found, ours, theirs = ratios(
+                lambda other=other, states=states: other.losses(states),
+                lambda exact=exact, states=states: exact.losses(states),
+                arguments.repeats,
+            )
+            print(
+                f"modes: {name}*, {count} examples, {words}: {spread(found)} of float32; shortest "
+                f"{ours:.2f} s and {theirs:.2f} s, the first {first:.1f} s; losses off by "
+                f"{float((values - truth).abs().mean()):.1e} on average, "
+                f"{float((values - truth).abs().max()):.1e} at most",
+                flush=True,
+            )
+
+
 def learned_step(a, b, batch) -> Callable[[], object]:  # noqa: ANN001
     """One step of learned matching on a batch: smooth maps of B alone, labels as targets."""
     from lmc_core.matching.aligned import canonical
@@ -227,7 +260,13 @@ def learned(arguments: argparse.Namespace) -> None:
             )
 
 
-PARTS = {"assignment": assignment, "curve": curves, "learned": learned, "matching": matching}
+PARTS = {
+    "assignment": assignment,
+    "curve": curves,
+    "modes": modes,
+    "learned": learned,
+    "matching": matching,
+}
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from lmc_core.errors import UnknownName
+from lmc_core.errors import BadInput, UnknownName
 from lmc_core.models.forward import outputs_each
 from lmc_core.models.functional import Forward
 from lmc_core.models.model import Model
@@ -160,7 +160,15 @@ class Evaluator:
         """What the model computes of a batch with some parameters; None for those that it has."""
         if state is not None:
             self.write(state)
-        return self._forward(batch.inputs, batch.alike)
+        try:
+            return self._forward(batch.inputs, batch.alike)
+        except RuntimeError as error:
+            if self._forward is self.forward:
+                raise
+            raise BadInput(
+                f"The network cannot be compiled here ({str(error).strip()[:200]}); "
+                "leave --compile out."
+            ) from error
 
     def losses(
         self,

@@ -22,6 +22,7 @@ from lmc_core.tasks.preparation import Preparation
 
 SPLITS = ("train", "validation", "test")
 IGNORED = -100  # a target that no loss is taken of
+PIECE = 2**22  # logits whose logarithms of probabilities are held at once: 16 MB
 
 
 @dataclass(frozen=True)
@@ -241,8 +242,13 @@ def losses(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         Two float tensors `[n]`: the loss in nats (mean over the targets of a window), and the share
             predicted correctly.
     """
-    each = F.cross_entropy(
-        logits.flatten(0, -2).float(), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    rows, wanted = logits.flatten(0, -2), targets.flatten()
+    size = max(1, PIECE // rows.shape[-1])
+    each = torch.cat(
+        [
+            F.cross_entropy(part.float(), own, ignore_index=IGNORED, reduction="none")
+            for part, own in zip(rows.split(size), wanted.split(size), strict=True)
+        ]
     )
     correct = (logits.argmax(-1) == targets).float()  # no class is IGNORED
     counted = (targets != IGNORED).reshape(len(targets), -1).sum(1)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 
+from lmc_core.errors import BadInput
 from lmc_core.paths.line import Line
 from lmc_core.tasks import evaluator
-from lmc_core.tasks.evaluator import Evaluator, States, evaluate
+from lmc_core.tasks.evaluator import Evaluator, Mode, States, evaluate
 from lmc_core.tasks.task import Examples, losses
 from tests.networks import random_model
 from tests.paths.test_barrier import examples_for
@@ -61,3 +64,25 @@ def test_half_precision_is_computed_in_single() -> None:
     assert torch.equal(found, expected)
     wrong, _ = evaluate(model, [model.state], examples)
     assert not torch.equal(found, wrong)
+
+
+def test_what_cannot_be_compiled_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise RuntimeError("no compiler\nand more")
+
+    monkeypatch.setattr(torch, "compile", lambda module: fail)
+    model = random_model("gpt2", 0, torch.float32)
+    with pytest.raises(BadInput, match="no compiler"):
+        evaluate(model, [model.state], examples_for("gpt2"), mode=Mode(compiled=True))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with a C++ compiler")
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_network_computes_the_same() -> None:
+    model, examples = random_model("gpt2", 0, torch.float32), examples_for("gpt2", 12)
+    found, expected = (
+        evaluate(model, [model.state], examples, mode=Mode(compiled=compiled))[0]
+        for compiled in (True, False)
+    )
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
