@@ -38,7 +38,7 @@ class Mode:
 
     Attributes:
         precision: ``float32``, or ``bfloat16``: parameters and what flows through the module in 16
-            bits, losses of single examples off by 1e-3 to 4e-3 nats.
+            bits, losses off by 1e-3 to 4e-3 nats on average, of single examples ten times that.
         compiled: by `torch.compile`, which takes from seconds to a minute before the first batch.
 
     Raises:

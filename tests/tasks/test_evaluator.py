@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 import torch
 
@@ -74,15 +72,3 @@ def test_what_cannot_be_compiled_says_so(monkeypatch: pytest.MonkeyPatch) -> Non
     model = random_model("gpt2", 0, torch.float32)
     with pytest.raises(BadInput, match="no compiler"):
         evaluate(model, [model.state], examples_for("gpt2"), mode=Mode(compiled=True))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with a C++ compiler")
-@pytest.mark.filterwarnings("ignore")
-def test_a_compiled_network_computes_the_same() -> None:
-    model, examples = random_model("gpt2", 0, torch.float32), examples_for("gpt2", 12)
-    found, expected = (
-        evaluate(model, [model.state], examples, mode=Mode(compiled=compiled))[0]
-        for compiled in (True, False)
-    )
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

@@ -324,8 +324,7 @@ def _mode_notes(request: BarrierRequest) -> list[str]:
     notes = []
     if request.precision != "float32":
         notes.append(
-            f"Evaluated in {request.precision}: losses of single examples are off by 1e-3 to 4e-3 "
-            "nats."
+            f"Evaluated in {request.precision}: losses are off by 1e-3 to 4e-3 nats on average."
         )
     if request.compiled:
         notes.append("The network was compiled before it was evaluated.")
