@@ -81,7 +81,7 @@ def ray_cluster(wanted: bool) -> Iterator[str]:
     cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(num_cpus=1)
     try:
-        yield cluster.address
+        yield str(cluster.address)
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -102,7 +102,7 @@ def measure(executor: Executor, name: str, jobs: int) -> tuple[float, float, flo
 
 def main() -> None:
     """Print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--executor", action="append", help="as after `lmc --executor`; repeatable")
     options = parser.parse_args()

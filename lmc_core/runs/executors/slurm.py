@@ -99,6 +99,8 @@ class Slurm(Cluster):
 
     def send(self, device: str, jobs: Sequence[Job]) -> Mapping[str, tuple[str, str]]:
         """See `Cluster.send`."""
+        from submitit.core.utils import FailedJobError  # an optional package
+
         settings = self.settings
         folder = self.home / "workers" / NAME
         parts = group([job.key for job in jobs], settings.tasks)
@@ -126,12 +128,7 @@ class Slurm(Cluster):
             executor.update_parameters(**parameters)
             with executor.batch():
                 given = [executor.submit(task) for task in tasks]
-        except (
-            OSError,
-            RuntimeError,
-            ValueError,
-            self._submitit.core.utils.FailedJobError,
-        ) as error:
+        except (OSError, RuntimeError, ValueError, FailedJobError) as error:
             raise LmcError(f"Slurm refused the jobs ({_last_words(error)}).") from error
         return {
             key: (job.job_id, str(job.paths.stdout))
