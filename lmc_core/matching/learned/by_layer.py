@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from lmc_core.matching.learned.mixture import Mixture
 from lmc_core.models.functional import Forward
+from lmc_core.symmetry.arithmetic import has_fast_bfloat16
 from lmc_core.tasks.task import IGNORED
 
 LOGITS = 2**24  # numbers of logits that are held at once: 64 MB
@@ -28,12 +29,7 @@ LOGITS = 2**24  # numbers of logits that are held at once: 64 MB
 
 def half_precision(device: str) -> torch.dtype | None:
     """bfloat16 where a device multiplies in it faster than in float32, else None."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    if kind == "cpu" and torch.cpu._is_avx512_bf16_supported():
-        return torch.bfloat16
-    return None
+    return torch.bfloat16 if has_fast_bfloat16(device) else None
 
 
 class ByLayer:

@@ -237,7 +237,8 @@ class Descent:
 
     def _plan(self, pace: float, left: float, made: int) -> None:
         """Set how many steps fit into a budget: once enough of them were made, of large models
-        once a share of the budget is gone, and at every check after that, as a machine does not stay as fast as it was.
+        once a share of the budget is gone, and at every check after that, as a machine does not
+        stay as fast as it was.
 
         Args:
             pace: seconds of a step, without asking the ends.
