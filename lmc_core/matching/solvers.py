@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lmc_core.matching.polar import orthogonal_factor
 from lmc_core.matching.sparse_assignment import assignment
 from lmc_core.symmetry.elements import (
     Element,
@@ -33,8 +34,7 @@ def procrustes(similarity: Tensor, fixes_ones: bool = False) -> Tensor:
     of the ones vector.
     """
     if not fixes_ones:
-        u, _, vt = torch.linalg.svd(similarity)
-        return u @ vt
+        return orthogonal_factor(similarity)
     size = similarity.shape[-1]
     basis = ones_complement(size, similarity.device)
     inner = procrustes(basis.mT @ similarity @ basis)
