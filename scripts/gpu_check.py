@@ -32,6 +32,7 @@ from lmc_core.matching.methods import METHODS
 from lmc_core.matching.polar import iterate
 from lmc_core.matching.weight import EDGES, WeightSettings
 from lmc_core.matching.weight_search import match_weights
+from lmc_core.models.config import Config
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import measure
@@ -223,7 +224,7 @@ def watched(device: str) -> Iterator[dict[str, float]]:
 def random_model(family: str, config: Mapping[str, object], device: str) -> Model:
     """Random weights at a configuration, on the device: gains near 1, all else small."""
     chosen = FAMILIES[family]
-    full = chosen.config(dict(config))
+    full = chosen.config(Config(config))
     generator = torch.Generator(device if torch.device(device).type == "cuda" else "cpu")
     generator.manual_seed(0)
     state = {}

@@ -6,10 +6,10 @@ The scaled Newton iteration
 
 has R as its limit from X = M (Higham, SIAM J. Sci. Stat. Comput. 7, 1986) and needs nothing but
 inverses, ten of them for any condition number that a type can hold; a step X <- X (3 - X^T X) / 2
-(Newton, Schulz) then takes out the rounding of the last inverse. On CPUs a decomposition of the sizes
-of models is as fast (docs/log/matching.md). On CUDA decompositions are slow, of batches above all,
-and inverses are not, so that the iteration is used there; a matrix that is singular to working
-precision has no one factor, and is decomposed.
+(Newton, Schulz) then takes out the rounding of the last inverse. On CPUs a decomposition is two to
+five times sooner (docs/log/matching.md). On CUDA decompositions of batches are loops and inverses
+are not, so that the iteration is used there; a matrix that is singular to working precision has no
+one factor, and is decomposed.
 """
 
 from __future__ import annotations

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from lmc_core.matching.objective import Objective
-from lmc_core.symmetry.alignment import Alignment, act_on_block, is_constant, is_identity
+from lmc_core.symmetry.alignment import Alignment, act_on_block, is_constant
 from lmc_core.symmetry.arithmetic import Total, precise_type
 from lmc_core.symmetry.elements import Element, Monomial, Permutation, converted
 from lmc_core.symmetry.layout import Block
-from lmc_core.symmetry.spaces import Space
+from lmc_core.symmetry.spaces import Space, SymmetryClass
 
+REORDERING = (SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.SCALED)
 STILL = 1e-4  # of the largest possible objective: what is not looked for again
 
 
@@ -184,7 +185,9 @@ class MatchingState:
         self.found = Alignment({**self.found.elements, **after}, self.found.within)
         touched = {block.name: block for name in step for block in problem.touching[name]}
         if not problem.held:
-            far = sum(_movement(element) for element in step.values())
+            # a step of what only reorders is taken for what it gains, so that it does reorder
+            only = len(step) == 1 and problem.chosen(spaces[next(iter(step))]) in REORDERING
+            far = math.inf if only else _movement(step.values())
             for root in problem.roots:
                 if root not in trees and problem.neighbours(root) & step.keys():
                     self._drift[root.name] = self._drift.get(root.name, math.inf) + far
@@ -246,15 +249,20 @@ class MatchingState:
         return [block.name for block in self.problem.touching[space]]
 
 
-def _movement(element: Element) -> float:
-    """An upper bound of |T - 1| (the largest singular value, over all copies); infinite for what
-    reorders.
+def _movement(elements: Collection[Element]) -> float:
+    """An upper bound of the sum of |T - 1| (the largest singular value, over all copies); infinite
+    for what reorders. It is read in one copy from an accelerator.
     """
-    if isinstance(element, Permutation):
-        return 0.0 if is_identity(element) else math.inf
-    if isinstance(element, Monomial):
-        still = is_identity(Permutation(element.indices)) and bool((element.scales == 1).all())
-        return 0.0 if still else math.inf
-    values = element.matrix()
-    eye = torch.eye(values.shape[-1], dtype=values.dtype, device=values.device)
-    return float(torch.linalg.matrix_norm(values - eye).max())
+    parts: list[Tensor] = []
+    for element in elements:
+        if isinstance(element, Permutation | Monomial):
+            still = torch.arange(element.indices.shape[-1], device=element.indices.device)
+            stays = (element.indices == still).all()
+            if isinstance(element, Monomial):
+                stays = stays & (element.scales == 1).all()
+            parts.append(torch.where(stays, 0.0, math.inf))
+        else:
+            values = element.matrix()
+            eye = torch.eye(values.shape[-1], dtype=values.dtype, device=values.device)
+            parts.append(torch.linalg.matrix_norm(values - eye).max().float())
+    return float(torch.stack(parts).sum())

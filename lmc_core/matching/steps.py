@@ -21,14 +21,13 @@ from torch import Tensor
 from lmc_core.matching.experts import solve_experts
 from lmc_core.matching.objective import Objective
 from lmc_core.matching.solvers import assignment, maximise, reach
-from lmc_core.matching.state import MatchingState
-from lmc_core.symmetry.arithmetic import has_fast_bfloat16, precise, zeros
+from lmc_core.matching.state import REORDERING, MatchingState
+from lmc_core.symmetry.arithmetic import has_fast_bfloat16, precise, precise_type, zeros
 from lmc_core.symmetry.elements import Element, Permutation
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 Shares = Mapping[str, float]
-REORDERING = (SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.SCALED)
 # of the similarity of all units; bfloat16 makes a gain of up to a tenth of it where there is none
 UNSURE = 1e-3
 WIDE = 1024  # units; of fewer, products take no time
@@ -79,23 +78,25 @@ def _solve_large(moved: MatchingState, root: Space) -> dict[str, Element]:
     their rounding changes a similarity by a thousandth and the best order by less, and where so
     little is gained that rounding could have made it, products are in float32 again.
     """
-    chosen, places = moved.problem.chosen(root), torch.arange(root.size)
+    chosen = moved.problem.chosen(root)
+    places = torch.arange(root.size, device=moved.problem.device)
+    exact = precise_type(moved.problem.device)
     fast = root.size >= WIDE and has_fast_bfloat16(moved.problem.device)
     for half in (True, False) if fast else (False,):
         plain, ordered = moved.similarity(root, half)
         if ordered is None and chosen is SymmetryClass.PERMUTATION:
             order = assignment(plain)
             found: Element = Permutation(order)
-            best = plain[places, order].sum(dtype=torch.float64)
+            best = plain[places, order].sum(dtype=exact)
         else:
             found, best = maximise(root, chosen, plain, ordered)
-        here = plain.diagonal().sum(dtype=torch.float64)
+        here = plain.diagonal().sum(dtype=exact)
         if ordered is not None:
-            here = here + ordered.diagonal().sum(dtype=torch.float64)
-        gained = float(best - here)
+            here = here + ordered.diagonal().sum(dtype=exact)
+        gained, reached = torch.stack([best - here, best]).tolist()  # one copy from an accelerator
         if gained <= 0:
             return {}
-        if gained >= UNSURE * abs(float(best)):
+        if gained >= UNSURE * abs(reached):
             break
     return {root.name: found}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lmc_core.matching import solvers
+from lmc_core.matching import sparse_assignment
 from lmc_core.matching.aligned import AlignedPair, canonical
 from lmc_core.matching.many import align_models
 from lmc_core.matching.methods import MANY_METHODS, METHODS
@@ -148,14 +148,19 @@ def test_several_models_are_brought_together_as_on_the_cpu(standin: str, method:
 def test_a_round_waits_twice_for_an_assignment(
     standin: str, name: str, held: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once for the similarity; the objective is read once in a round."""
+    """Once for the similarity, once for what is gained; the objective is read once in a round, and
+    of large models how far the residual stream has moved.
+    """
     if held is not None:
         monkeypatch.setattr("lmc_core.matching.objective.HELD", held)
     solved: list[int] = []
-    solve = solvers.linear_sum_assignment
-    monkeypatch.setattr(
-        solvers, "linear_sum_assignment", lambda cost: solved.append(len(cost)) or solve(cost)
-    )
+    solve = sparse_assignment.linear_sum_assignment
+
+    def counted(cost: object) -> object:
+        solved.append(1)
+        return solve(cost)
+
+    monkeypatch.setattr(sparse_assignment, "linear_sum_assignment", counted)
     classes = choose_classes(random_model(name).layout.spaces)
     a, b = (canonical(random_model(name, seed), classes, device=standin) for seed in (0, 1))
     found = []
@@ -168,4 +173,5 @@ def test_a_round_waits_twice_for_an_assignment(
         found.append((counts.to_host, len(solved)))
     (first, few), (last, many) = found
     assert many > few
-    assert last - first <= 2 * (many - few)
+    beside = 0 if held is None else 2 * 2  # of both rounds
+    assert last - first <= 2 * (many - few) + beside
