@@ -26,8 +26,8 @@ def anonymous() -> int:
     return 1024 * int(next(line for line in lines if line.startswith("RssAnon")).split()[1])
 
 
-def measure(size: str, dtype: str, examples: int) -> dict[str, float]:
-    """Measure a curve of three points in this process."""
+def measure(size: str, dtype: str, examples: int, points: int) -> dict[str, float]:
+    """Measure a curve in this process."""
     import torch
 
     from lmc_core.analysis.memory import SCRATCH, estimate
@@ -62,12 +62,12 @@ def measure(size: str, dtype: str, examples: int) -> dict[str, float]:
     tokens = torch.randint(vocabulary, (examples, 129), generator=torch.Generator().manual_seed(0))
     data = Examples(tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous())
     begin = time.process_time()
-    curve(Line(*pair), data, 3, 0)
+    curve(Line(*pair), data, points, 0)
     seconds = time.process_time() - begin
     run[0] = False
     watcher.join()
     weights = sum(tensor.nbytes for model in pair for tensor in model.state.values())
-    announced = estimate(GPT2, config, 3, aligned=False).measure
+    announced = estimate(GPT2, config, points, aligned=False).measure
     return {
         "weights": weights,
         "peak": peak[0] - before,
@@ -85,13 +85,19 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, action="append")
     parser.add_argument("--dtype", default="float32", choices=("float32", "float16", "bfloat16"))
     parser.add_argument("--examples", type=int, default=12, help="windows of 128 tokens")
+    parser.add_argument("--points", type=int, default=3, help="of the curve")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.here:
-        print(json.dumps(measure(arguments.size[0], arguments.dtype, arguments.examples)))
+        print(
+            json.dumps(
+                measure(arguments.size[0], arguments.dtype, arguments.examples, arguments.points)
+            )
+        )
         return
     for size in arguments.size or ("124M", "410M"):
         words = ["--size", size, "--dtype", arguments.dtype, "--examples", str(arguments.examples)]
+        words += ["--points", str(arguments.points)]
         done = subprocess.run(
             [sys.executable, __file__, "--here", *words],
             check=True,
