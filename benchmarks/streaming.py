@@ -58,14 +58,17 @@ def watch(command: list[str]) -> tuple[str, int, float]:
     begin, most = time.perf_counter(), 0
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     while process.poll() is None:
-        status = Path(f"/proc/{process.pid}/status").read_text()
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except OSError:  # it has ended meanwhile
+            break
         found = [line for line in status.splitlines() if line.startswith("RssAnon")]
         most = max(most, *(1024 * int(line.split()[1]) for line in found), 0)
         time.sleep(0.003)
-    assert process.stdout is not None
+    said, _ = process.communicate()
     if process.returncode:
         raise SystemExit(f"{' '.join(command[:4])} ended with {process.returncode}.")
-    return process.stdout.read(), most, time.perf_counter() - begin
+    return said, most, time.perf_counter() - begin
 
 
 def main() -> None:
