@@ -12,7 +12,7 @@ from torch import Tensor
 from lmc_core.models.common import in_float32
 from lmc_core.models.forward import function_error, run
 from lmc_core.models.model import Model
-from lmc_core.symmetry.arithmetic import precise_type
+from lmc_core.symmetry.arithmetic import forbid_tf32, precise_type
 from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
 
 
@@ -35,6 +35,7 @@ class FunctionCheck:
         device: torch.device | str = "cpu",
     ):
         begin = time.perf_counter()
+        forbid_tf32(device)
         self.models, self.inputs, self.in_place = models, inputs.to(device), in_place
         self.before = [run(model, self.inputs) for model in models]
         self.seconds = time.perf_counter() - begin

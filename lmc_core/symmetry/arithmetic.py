@@ -89,3 +89,14 @@ class Total:
     def value(self) -> Tensor:
         """The sum."""
         return self._sum if self._left is None else self._sum + self._left
+
+
+def forbid_tf32(device: torch.device | str) -> None:
+    """Compute products and convolutions in float32 on a CUDA device with all its digits.
+
+    TF32 keeps ten bits, so that moving a model changes its outputs by 1e-3, which the function
+    check does not take for rounding; by default torch convolves in it.
+    """
+    if torch.device(device).type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
