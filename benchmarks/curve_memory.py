@@ -42,7 +42,7 @@ def measure(size: str, dtype: str, examples: int, points: int) -> dict[str, floa
     raw = {"model_type": "gpt2", "n_embd": width, "n_layer": layers, "n_head": heads}
     config = GPT2.config(Config(raw | {"vocab_size": vocabulary, "n_positions": 1024}))
     shapes = GPT2.layout(config).shapes
-    torch.randn(64, 64) @ torch.randn(64, 64)  # what the libraries hold is no part of it
+    _ = torch.randn(64, 64) @ torch.randn(64, 64)  # what the libraries hold is no part of it
     before, peak, run = anonymous(), [0], [True]
 
     def watch() -> None:

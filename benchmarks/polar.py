@@ -15,7 +15,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from lmc_core.matching.polar import iterate, refine
+from lmc_core.matching.polar import iterate
+from lmc_core.symmetry.arithmetic import refined
 
 
 def by_decomposition(matrix: Tensor) -> Tensor:
@@ -28,9 +29,9 @@ def by_products(matrix: Tensor, most: int = 60) -> Tensor:
     """Newton and Schulz from M / |M|_2, until nothing changes; no inverses."""
     x = matrix / torch.linalg.matrix_norm(matrix, 2)
     for _ in range(most):
-        x, before = refine(x), x
+        x, before = refined(x), x
         if float((x - before).abs().max()) < 1e-3:
-            return refine(refine(x))
+            return refined(refined(x))
     return x
 
 
@@ -38,7 +39,7 @@ def by_gram(matrix: Tensor) -> Tensor:
     """M (M^T M)^-1/2 by the eigenvectors of M^T M, then refined: half the digits at first."""
     values, vectors = torch.linalg.eigh(matrix.mT @ matrix)
     scale = values.clamp_min(torch.finfo(matrix.dtype).tiny).rsqrt()
-    return refine(refine(matrix @ (vectors * scale) @ vectors.mT))
+    return refined(refined(matrix @ (vectors * scale) @ vectors.mT))
 
 
 def planted(size: int, generator: torch.Generator) -> Tensor:

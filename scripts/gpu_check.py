@@ -224,7 +224,7 @@ def watched(device: str) -> Iterator[dict[str, float]]:
 def random_model(family: str, config: Mapping[str, object], device: str) -> Model:
     """Random weights at a configuration, on the device: gains near 1, all else small."""
     chosen = FAMILIES[family]
-    full = chosen.config(Config(config))
+    full = chosen.config(Config(config))  # type: ignore[arg-type]  # of JSON values
     generator = torch.Generator(device if torch.device(device).type == "cuda" else "cpu")
     generator.manual_seed(0)
     state = {}

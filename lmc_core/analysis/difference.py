@@ -1,5 +1,4 @@
-"""How two checkpoints differ, from their weights alone: tensor by tensor, layer by layer, and in one
-sentence.
+"""How two checkpoints differ, from their weights alone: by tensor, by layer, and in one sentence.
 
     distance        |a - b| / |a|
     cosine          <a, b> / (|a| |b|)
@@ -272,7 +271,8 @@ def _compare(name: str, one: Tensor, other: Tensor, ranks: int) -> tuple[TensorD
     }
     if _is_matrix(found) and 1 < (side := min(_sides(one))) <= ranks:
         first, second, gap_rank = _ranks(one, other, equal)
-        found |= {"rank": side, "ranks": [first, second], "rank_difference": gap_rank}
+        found["rank"], found["ranks"] = side, [first, second]
+        found["rank_difference"] = gap_rank
     return found, sums
 
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lmc_core.symmetry.arithmetic import refined
+
 STEPS = 12  # of the Newton iteration; 9 reach the limit from a condition number of 1e16
 BY_ITERATION = ("cuda",)  # kinds of devices
 # largest entry of R^T R - 1 that is taken for rounding, by precision, of matrices of any size
@@ -45,17 +47,10 @@ def iterate(matrix: Tensor, steps: int = STEPS) -> Tensor | None:
         inverse = torch.linalg.inv_ex(x)[0].mT  # without waiting for what it says of singular ones
         z = (_norms(inverse) / _norms(x)).sqrt().sqrt()[..., None, None]
         x = (z * x + inverse / z) / 2
-    x = refine(x)
+    x = refined(x)
     eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
     apart = (x.mT @ x - eye).abs().amax() if x.numel() else x.new_zeros(())
     return x if bool(apart < ROUNDING[x.dtype]) else None
-
-
-def refine(factor: Tensor) -> Tensor:
-    """A matrix that is nearly orthogonal, made so: errors of size e become 3/8 e^2 (Newton,
-    Schulz).
-    """
-    return 1.5 * factor - 0.5 * factor @ (factor.mT @ factor)
 
 
 def _norms(x: Tensor) -> Tensor:

@@ -52,8 +52,8 @@ def merge(
 
     Returns:
         The merged model in float32; its parameters are lazy where those of the models are, and
-        merged when they are asked for or written. What there is to say of it (which models a soup kept) stands in
-        its card, under ``about``.
+        merged when they are asked for or written. What there is to say of it (which models a soup
+        kept) stands in its card, under ``about``.
 
     Raises:
         UnknownName: for a method or a setting that there is not.

@@ -102,7 +102,7 @@ def write_streamed_merge(
         stand_in=stand_in,
         name=folder.name,
         progress=progress,
-        **(settings or {}),
+        **(settings or {}),  # type: ignore[arg-type]  # the method reads and checks them
     )
     shares = normalised(weights, len(models))
     own = None if ancestor is None else {"name": ancestor.name, "digest": ancestor.digest}

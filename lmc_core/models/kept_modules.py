@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,10 @@ from lmc_core.models.model import Model
 KEPT = 4  # modules of every thread; they hold no parameters
 
 
+# a table of a module's parameters, or of its buffers, and a name in it
+_Place = tuple[MutableMapping[str, Tensor | None], str]
+
+
 @dataclass(frozen=True)
 class _Kept:
     """A module of a family, which is named here so that its identity is not given to another, and
@@ -26,7 +31,7 @@ class _Kept:
 
     family: Family
     module: nn.Module
-    places: dict[str, list[tuple[dict[str, Tensor | None], str]]]
+    places: dict[str, list[_Place]]
 
     def put(self, state: dict[str, Tensor] | None) -> None:
         """Place parameters in the module; None takes all of them away."""
@@ -81,13 +86,12 @@ def lent_module(
             _modules.kept.popitem(last=False)
 
 
-def _find_places(
-    module: nn.Module, model: Model
-) -> dict[str, list[tuple[dict[str, Tensor | None], str]]]:
+def _find_places(module: nn.Module, model: Model) -> dict[str, list[_Place]]:
     """By name of a parameter of the model, all places in the module that hold it."""
-    holders: dict[int, list[tuple[dict[str, Tensor | None], str]]] = {}
+    holders: dict[int, list[_Place]] = {}
     for each in module.modules():
-        for tensors in (each._parameters, each._buffers):
+        tables: tuple[Any, Any] = each._parameters, each._buffers
+        for tensors in tables:
             for leaf, tensor in tensors.items():
                 if tensor is not None:
                     holders.setdefault(id(tensor), []).append((tensors, leaf))

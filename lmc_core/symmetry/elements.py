@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.symmetry.arithmetic import precise, precise_type
+from lmc_core.symmetry.arithmetic import precise, precise_type, refined
 from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
 Role = Literal["writes", "reads", "order"]
@@ -186,14 +186,20 @@ Element = Permutation | Monomial | Orthogonal | Invertible
 def converted(
     element: Element, device: torch.device | str, dtype: torch.dtype | None = None
 ) -> Element:
-    """An element on a device, its numbers of a type; of that worked in there by default."""
+    """An element on a device, its numbers of a type; of that worked in there by default.
+
+    An orthogonal map found in float32 is made orthogonal to rounding in float64.
+    """
     dtype = precise_type(device) if dtype is None else dtype
-    return type(element)(
-        **{
-            key: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
-            for key, tensor in element.tensors().items()
-        }
-    )
+    moved = {
+        key: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+        for key, tensor in element.tensors().items()
+    }
+    if isinstance(element, Orthogonal):
+        values = moved["values"]
+        if values.dtype is torch.float64 and element.values.dtype is torch.float32:
+            moved["values"] = refined(refined(values))  # 1e-7 to 1e-14 to rounding
+    return type(element)(**moved)
 
 
 def identity(space: Space, device: torch.device | str = "cpu") -> Permutation:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmc_core.matching.polar import iterate, orthogonal_factor, refine
+from lmc_core.matching.polar import iterate, orthogonal_factor
+from lmc_core.symmetry.arithmetic import refined
 
 
 def drawn(condition: float, *batch: int, size: int = 24) -> tuple[Tensor, Tensor]:
@@ -47,5 +48,5 @@ def test_a_singular_matrix_has_none() -> None:
 def test_refining_squares_the_error() -> None:
     _, rotation = drawn(1.0)
     stretched = rotation * 1.001
-    error = float((refine(stretched) - rotation).abs().max())
+    error = float((refined(stretched) - rotation).abs().max())
     assert error < 2e-6 < float((stretched - rotation).abs().max())

@@ -17,7 +17,9 @@ from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import (
     Invertible,
+    Orthogonal,
     compose,
+    converted,
     ones_complement,
     random_element,
     rotary_matrix,
@@ -290,3 +292,16 @@ def test_inadmissible_classes_name_the_largest_and_the_reason(
 ) -> None:
     with pytest.raises(error, match=words):
         choose_classes(MODEL.layout.spaces, chosen)
+
+
+def test_a_map_found_in_float32_is_orthogonal_in_float64() -> None:
+    """GPUs that are slow in float64 find factors in float32; what is kept is exact."""
+    generator = torch.Generator().manual_seed(0)
+    exact = torch.linalg.qr(torch.randn(3, 40, 40, dtype=torch.float64, generator=generator))[0]
+    found = converted(Orthogonal(exact.float()), "cpu")
+    assert isinstance(found, Orthogonal)
+    eye = torch.eye(40, dtype=torch.float64)
+    assert float((exact.float().double().mT @ exact.float().double() - eye).abs().max()) > 1e-9
+    assert float((found.values.mT @ found.values - eye).abs().max()) < 1e-14
+    assert float((found.values - exact).abs().max()) < 1e-6
+    assert torch.equal(converted(Orthogonal(exact), "cpu").tensors()["values"], exact)
