@@ -24,7 +24,11 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 from torch import Tensor
 
-SMALL = 2048  # units; so few are solved at once
+SMALL = 3000  # units; so few are solved at once
+# Share of columns that are the largest of some row, below which all entries are solved at once: of
+# independent rows it is 1 - 1/e = 0.63, while a similarity of low rank has few such columns, and
+# the solver for sparse graphs takes two to five times as long as that for all entries.
+SPREAD = 0.58
 CANDIDATES = 48  # of a row at first
 SOLVED = 4  # times the candidates are added to before all entries are looked at together
 STEPS = 2**24  # from the smallest entry to the largest
@@ -57,14 +61,17 @@ def _from_all(similarity: Tensor) -> Tensor:
 
 
 def _from_candidates(similarity: Tensor) -> Tensor | None:
-    """The same from candidates; None where these had to be added to too often."""
+    """The same from candidates; None where these had to be added to too often, or would be."""
     n = len(similarity)
     low, high = similarity.aminmax()
     unit = float(high - low) / STEPS
     if not (unit > 0 and np.isfinite(unit)):
         return None
     order = similarity.argmax(1)
-    if len(order.unique()) < n:
+    distinct = len(order.unique())
+    if distinct < SPREAD * n:
+        return None
+    if distinct < n:
         found = _solve_until_proved(similarity, float(low), unit)
         if found is None:
             return None

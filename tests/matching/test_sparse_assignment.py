@@ -30,6 +30,7 @@ def draw(kind: str) -> torch.Tensor:
 def test_the_best_of_all(kind: str, candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparse_assignment, "SMALL", 0)
     monkeypatch.setattr(sparse_assignment, "CANDIDATES", candidates)
+    monkeypatch.setattr(sparse_assignment, "SPREAD", 0.0)  # so that all kinds come there
     value = draw(kind)
     found = assignment(value)
     assert found.sort().values.equal(ROWS)
@@ -58,3 +59,9 @@ def test_ties_fall_to_the_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparse_assignment, "SMALL", 0)
     assert assignment(torch.zeros(N, N)).equal(ROWS)
     assert assignment(torch.ones(N, N, dtype=torch.float64)).equal(ROWS)
+
+
+def test_a_similarity_of_low_rank_is_solved_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparse_assignment, "CANDIDATES", 20)
+    assert sparse_assignment._from_candidates(draw("low rank")) is None
+    assert sparse_assignment._from_candidates(draw("independent")) is not None
