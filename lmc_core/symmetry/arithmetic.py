@@ -56,7 +56,7 @@ def precise(tensor: Tensor) -> Tensor:
 
 def zeros(*shape: int, device: torch.device | str) -> Tensor:
     """Zeros in the type that is worked in on a device."""
-    return torch.zeros(*shape, dtype=precise_type(device), device=device)
+    return torch.zeros(shape, dtype=precise_type(device), device=device)
 
 
 def find_device(state: Mapping[str, Tensor]) -> torch.device:

@@ -51,7 +51,7 @@ NAMES = [f"{name} {action.option_strings[0]}" for name, action in OPTIONS]
 
 def line(name: str, option: str, value: str) -> list[str]:
     """A command line that wants nothing else."""
-    models = {"barrier": 2, "align": 2, "group": 2, "merge": 2, "plane": 2}.get(name, 0)
+    models = {"barrier": 2, "align": 2, "group": 2, "merge": 2, "plane": 2, "diff": 2}.get(name, 0)
     return [
         name,
         *["a", "b"][:models],

@@ -10,6 +10,7 @@ kept beside theta, which the forward pass needs anyway.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
@@ -74,7 +75,7 @@ class Mixture:
     def _bring(self, k: int, tensor: Tensor, name: str) -> Tensor:
         if k not in self.moving:
             return tensor
-        with torch.autocast(tensor.device.type, enabled=False):
+        with _exact(tensor.device, self.dtype):
             return self.moving[k].move(name, tensor, self._elements_in(k, tensor.dtype))
 
     def _elements_in(self, k: int, dtype: torch.dtype) -> Mapping[str, Element]:
@@ -130,6 +131,14 @@ class Mixture:
         moving.gather(name, self.elements[k], share, gradient, self.slopes[k])
 
 
+def _exact(
+    device: torch.device, dtype: torch.dtype | None
+) -> AbstractContextManager[torch.autocast | None]:
+    """Keep a move in the precision of its tensors where the rest of a step is in another."""
+    # not every kind of device has this mode
+    return nullcontext() if dtype is None else torch.autocast(device.type, enabled=False)
+
+
 def _to(element: Element, dtype: torch.dtype) -> Element:
     """An element with its numbers in a precision."""
     kinds = {n: t if n == "indices" else t.detach().to(dtype) for n, t in vars(element).items()}
@@ -181,7 +190,7 @@ class _Rows(torch.autograd.Function):
     ) -> Tensor:
         flat = index.flatten()
         rows = [end[name][flat].float() for end in mixture.ends]
-        with torch.autocast(index.device.type, enabled=False):
+        with _exact(index.device, mixture.dtype):
             for k, moving in mixture.moving.items():
                 rows[k] = moving.move_rows(name, mixture.elements[k], rows[k])
         ctx.mixture, ctx.name = mixture, name
