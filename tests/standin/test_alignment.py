@@ -88,6 +88,7 @@ def test_weights_are_matched_as_on_the_cpu(standin: str, name: str) -> None:
     require_alike(name, "weight", standin)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "method"),
     [
@@ -126,6 +127,7 @@ def test_models_with_different_heads_are_matched_as_on_the_cpu(standin: str) -> 
     assert here.alignment.distance(there.alignment) < 1e-8
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("method", MANY_METHODS)
 def test_several_models_are_brought_together_as_on_the_cpu(standin: str, method: str) -> None:
     models = [random_model("gpt2", seed) for seed in range(3)]

@@ -41,6 +41,7 @@ def test_a_curve_waits_for_its_losses_alone(
     assert found[1].peak <= found[0].peak + 4 * 2 * (7 - 3) * len(examples)
 
 
+@pytest.mark.alone
 def test_planes_bends_and_merges_find_what_they_find_on_the_cpu(standin: str) -> None:
     a, b, c = (random_model("gpt2", seed, torch.float32) for seed in range(3))
     examples = examples_for("gpt2")

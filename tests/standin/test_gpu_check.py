@@ -11,6 +11,7 @@ from scripts import gpu_check
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_it_runs_and_writes_what_it_found(standin: str, tmp_path: Path) -> None:
     out = tmp_path / "gpu.md"
     assert gpu_check.main(["--device", standin, "--quick", "--out", str(out)]) == 0
