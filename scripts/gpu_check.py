@@ -1,7 +1,7 @@
 """Run everything that has a device on it, and write what it took to docs/gpu.md.
 
     python scripts/gpu_check.py                          # on a machine with a GPU, under 8 minutes
-    python scripts/gpu_check.py --device cpu --quick --out /tmp/gpu.md
+    python scripts/gpu_check.py --device cpu --quick --out gpu.md
 
 Each part is told with its error if it fails, the others go on; a part that may not end within the
 budget is left out, and the file is written anew after every part.
