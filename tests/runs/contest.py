@@ -37,7 +37,7 @@ def begin(act, *arguments: object) -> int:
 
 def ask(folder: Path) -> list[fakes.FakeRequest]:
     ran = str(folder / "ran")
-    return [fakes.FakeRequest(str(number), ran, seconds=0.02) for number in range(JOBS)]
+    return [fakes.FakeRequest(str(number), ran, seconds=0.05) for number in range(JOBS)]
 
 
 def submit(home: Path, folder: Path, seed: int) -> None:
@@ -75,7 +75,12 @@ def main(folder: Path, seed: int) -> int:
     workers = [begin(work, home, folder, number) for number in range(WORKERS)]
     killed, end = 0, time.monotonic() + LIMIT
     while submitters and time.monotonic() < end:
-        time.sleep(chance.uniform(0.01, 0.12))
+        # kills keep pace with the work, so that a fast machine sees as many as a slow one
+        if killed and len(os.listdir(folder / "ran")) < 2 * killed:
+            time.sleep(0.005)
+            submitters = {pid for pid in submitters if os.waitpid(pid, os.WNOHANG) == (0, 0)}
+            continue
+        time.sleep(chance.uniform(0, 0.05))
         victim = chance.randrange(WORKERS)
         os.kill(workers[victim], signal.SIGKILL)
         killed += 1

@@ -16,8 +16,8 @@ from tests.runs import contest
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_nothing_is_lost_or_computed_twice_though_workers_are_killed(tmp_path: Path) -> None:
-    """Two processes ask for the same jobs, three take them, and one of these is killed every 70 ms,
-    at any step of theirs. A computation may only begin again where a worker was killed over it.
+    """Two processes ask for the same jobs, three take them, and one of these is killed after every second
+    beginning, at any step of theirs. A computation may only begin again where a worker was killed over it.
     """
     environment = {**os.environ, "PYTHONPATH": str(folders.PACKAGE.parent)}
     done = subprocess.run(

@@ -72,7 +72,7 @@ def test_jobs_on_two_nodes_one_of_which_dies(cluster: Any, crew: Ray, ask: Ask) 
 
     # a worker is killed, its node goes, and what ran there and what waits goes on elsewhere
     slow, cancelled = ask("slow", seconds=2), ask("cancelled", seconds=60)
-    crew.submit_all([slow, cancelled])
+    crew.submit_all([slow, ask("beside")])
     until(lambda: (crew.tend(), slow.runs())[1], 60)
     job = crew.jobs.get(slow.key)
     assert job is not None and job.pid
@@ -80,7 +80,9 @@ def test_jobs_on_two_nodes_one_of_which_dies(cluster: Any, crew: Ray, ask: Ask) 
     if slow.runs() == 1:
         with contextlib.suppress(ProcessLookupError):  # it was on that node
             os.kill(job.pid, 9)
-    assert isinstance(dict(crew.run_all([slow]))[0], Result) and slow.runs() == 2
+    found = dict(crew.run_all([slow, ask("beside")]))
+    assert all(isinstance(found[place], Result) for place in range(2)) and slow.runs() == 2
+    crew.submit_all([cancelled])
     until(lambda: (crew.tend(), cancelled.runs())[1], 60)
     crew.cancel(cancelled.key)
     until(lambda: not crew.states([cancelled.key])[cancelled.key].active, 30)
