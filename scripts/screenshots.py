@@ -28,6 +28,7 @@ CHOSEN = {  # what a page shows beside its first state
 }
 PAGES = {name: ("/" if name == "start" else f"/{name}") + CHOSEN.get(name, "") for name in there()}
 SIZES = {"1280": (1280, 800), "1920": (1920, 1080), "phone": (390, 844)}
+MOBILE = "Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/126.0 Mobile Safari/537.36"
 LIMIT = 120_000  # milliseconds until a page is drawn
 
 
@@ -60,7 +61,9 @@ def take(address: str, folder: Path, only: str | None) -> None:
             for size, (width, height) in SIZES.items():
                 for scheme in ("light", "dark"):
                     context = browser.new_context(
-                        viewport={"width": width, "height": height}, color_scheme=scheme
+                        viewport={"width": width, "height": height},
+                        color_scheme=scheme,
+                        user_agent=MOBILE if size == "phone" else None,
                     )
                     page = context.new_page()
                     page.goto(address + page_path)

@@ -8,23 +8,27 @@ holds the whole excess with 95 % confidence; of older results, one standard erro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier_labels import (
+    EDGE,
+    END,
     MANY,
     _array,
-    _barriers,
+    _brackets,
     _edges,
     _ends,
     _loss_range,
     _score,
     labelling,
+    margin_labels,
 )
 from lmc_core.figures.export import CURVES, curve_rows
 from lmc_core.figures.layout import heading, legend_row, name_ends, padded
+from lmc_core.figures.margin import MarginLabel, margin_width, write_margin_labels
 from lmc_core.figures.panel import Picture, Stored, every
 from lmc_core.figures.style import (
     BODY,
@@ -83,20 +87,15 @@ def barrier_figure(
     foot = BOTTOM + labelled.legend_height
     inner = height - TOP - foot
     upper, lower = SHARE * (inner - GAP), (1 - SHARE) * (inner - GAP)
-    _axes(
-        figure,
-        results,
-        theme,
-        (1 - upper / inner, 1.0),
-        (0.0, lower / inner),
-        foot,
-        labelled.legend,
-    )
+    domains = (1 - upper / inner, 1.0), (0.0, lower / inner)
+    drawn = strokes(list(results), theme)
+    beside = [] if labelled.legend else margin_labels(results, names, drawn)
+    _axes(figure, results, theme, domains, foot, labelled.legend)
+    figure.update_layout(margin_r=margin_width(beside, EDGE))
     if not results:
         return figure
-    drawn = strokes(list(results), theme)
-    low, high = _loss_range(results, labelled, upper)
-    figure.update_yaxes(range=[low, high], selector={"anchor": "x"})
+    limits = _loss_range(results, upper)
+    figure.update_yaxes(range=limits, selector={"anchor": "x"})
     figure.update_layout(legend_y=-(BOTTOM + 8) / inner)
     _chords(figure, results, theme)
     if len(results) > MANY:
@@ -105,23 +104,28 @@ def barrier_figure(
         return figure
     for result, stroke in zip(results, drawn, strict=True):
         _band(figure, result, stroke)
-    for result, stroke, name in zip(results, drawn, labelled.entries, strict=True):
-        _line(
-            figure,
-            result,
-            result["loss"],
-            stroke,
-            name,
-            "y",
-            result.get("unit", "nats"),
-            labelled.legend,
-        )
-        values = _score(result)
-        if values is not None:
-            _line(figure, result, values, stroke, name, "y2", str(result.get("score")), False)
+    _lines(figure, results, drawn, labelled.entries, {each.name: each for each in beside})
     _ends(figure, results, theme)
-    _barriers(figure, results, drawn, labelled, theme, (low, high), upper)
+    _brackets(figure, results, drawn)
+    write_margin_labels(figure, beside, limits, upper, GAP + lower, END)
     return figure
+
+
+def _lines(
+    figure: go.Figure,
+    results: Sequence[Result],
+    drawn: Sequence[Stroke],
+    names: Sequence[str],
+    beside: Mapping[str, MarginLabel],
+) -> None:
+    """Loss and score of every curve; a legend says their names where nothing is beside them."""
+    for result, stroke, name in zip(results, drawn, names, strict=True):
+        unit, score = str(result.get("unit", "nats")), str(result.get("score"))
+        label = beside.get(name.replace("<br>", " "))
+        entry = label.entry if label else ""
+        _line(figure, result, result["loss"], stroke, name, "y", unit, not beside, entry)
+        if (values := _score(result)) is not None:
+            _line(figure, result, values, stroke, name, "y2", score, False)
 
 
 def legend_height(names: Sequence[str]) -> int:
@@ -171,12 +175,11 @@ def _axes(
     figure: go.Figure,
     results: Sequence[Result],
     theme: Theme,
-    upper: tuple[float, float],
-    lower: tuple[float, float],
+    domains: tuple[tuple[float, float], tuple[float, float]],
     foot: int,
     legend: bool,
 ) -> None:
-    ground = GROUNDS[theme]
+    ground, (upper, lower) = GROUNDS[theme], domains
     first = results[0] if results else {}
     unit, score, split = (
         first.get("unit", "nats"),
@@ -186,7 +189,7 @@ def _axes(
     pairs = {tuple(r["models"]) for r in results}
     ends = next(iter(pairs)) if len(pairs) == 1 else ("model A", "model B")
     ticks = ["0", "0.25", "0.5<br>\u03bb", "0.75", "1"]
-    common = {"range": [-0.02, 1.02], "fixedrange": True}
+    common = {"range": [1 - END, END], "fixedrange": True}
     upright = {"fixedrange": True, "nticks": 6, "exponentformat": "power"}
     figure.update_layout(
         margin={"l": SIDE, "r": SIDE, "t": TOP, "b": foot},
@@ -296,6 +299,7 @@ def _line(
     axis: str,
     unit: str,
     legend: bool,
+    entry: str = "",
 ) -> None:
     lam = list(result["lam"])
     is_share = unit == "accuracy"
@@ -318,7 +322,8 @@ def _line(
         hovertemplate="%{customdata}<extra>" + name + "</extra>",
         line={"color": stroke.colour, "width": 2.5, "dash": stroke.dash},
         marker={"color": stroke.colour, "symbol": stroke.marker, "size": sizes},
-        meta={"key": result.get("key"), "panel": "loss" if axis == "y" else "score"},
+        meta={"key": result.get("key"), "panel": "loss" if axis == "y" else "score"}
+        | ({"entry": entry} if entry else {}),
     )
 
 

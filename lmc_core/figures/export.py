@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 from collections.abc import Iterator, Sequence
 
 import plotly.graph_objects as go
 import plotly.io
+import plotly.utils
 
 from lmc_core.figures.drawing import draw, font_faces, missing_tools
+from lmc_core.figures.margin import NARROW, narrow_change
 from lmc_core.figures.redact import without_places
 from lmc_core.figures.style import BODY, FAMILY, GROUNDS, Theme
 from lmc_core.figures.tables import Table
@@ -64,6 +67,19 @@ figcaption {{ color: {muted}; padding: 0 16px 16px; max-width: 75ch; }}
 <script type="application/json" id="results">{data}</script>
 </body>
 </html>
+"""
+
+
+# In a narrow window labels in the margin become a legend below, as `margin.narrowed` has it.
+NARROWING = """
+if (window.innerWidth < WIDTH) {
+  const change = CHANGE, figure = document.getElementById("{plot_id}");
+  for (const [place, values] of Object.entries(change.traces)) {
+    Plotly.restyle(figure, values, [Number(place)]);
+  }
+  figure.style.height = change.layout.height + "px";
+  Plotly.relayout(figure, change.layout);
+}
 """
 
 
@@ -125,6 +141,12 @@ def figure_html(figure: go.Figure, library: bool = False, name: str | None = Non
         library: whether plotly.js comes with it; a page needs it once, before the first figure.
         name: id of its element.
     """
+    change = narrow_change(figure)
+    script = None
+    if change is not None:
+        text = json.dumps(dataclasses.asdict(change), cls=plotly.utils.PlotlyJSONEncoder)
+        text = text.replace("<", "\\u003c")  # nothing in a name can end the element
+        script = NARROWING.replace("WIDTH", str(NARROW)).replace("CHANGE", text)
     return plotly.io.to_html(
         figure,
         config=CONFIG,
@@ -133,6 +155,7 @@ def figure_html(figure: go.Figure, library: bool = False, name: str | None = Non
         full_html=False,
         default_width="100%",
         div_id=name,
+        post_script=script,
     )
 
 

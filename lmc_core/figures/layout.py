@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 
 import plotly.graph_objects as go
 
@@ -11,31 +12,43 @@ from lmc_core.figures.style import BODY, GROUNDS, Theme
 UPRIGHT = ("top", "middle", "bottom")  # anchors of y
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return positions at least `gap` apart, in the order of `wanted`, with the least sum of
+def spread(
+    wanted: Sequence[float], gap: float | Sequence[float], low: float, high: float
+) -> list[float]:
+    """Return positions in the order of `wanted` that keep their distance, with the least sum of
     squared moves.
 
-    Groups that would overlap are pooled around their common mean (pool adjacent violators), then
-    the whole is kept in [low, high] as far as it fits.
+    Neighbours in rank are at least the mean of their two sizes apart. Groups that would overlap
+    are pooled around their common mean (pool adjacent violators; Barlow et al. 1972), then the
+    whole is kept in [low, high] as far as it fits; both steps are exact.
 
     Args:
-        wanted: positions, e.g. in pixels, in any order.
-        gap: least distance of two positions.
-        low: smallest position.
-        high: largest position.
+        wanted: positions of centres, e.g. in pixels, in any order.
+        gap: least distance of two positions; or the size of each, whose edges then stay in
+            [low, high].
+        low: smallest position, or lowest edge.
+        high: largest position, or highest edge.
     """
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    pools: list[list[float]] = []  # sum of (wanted - rank * gap), count
+    alike = isinstance(gap, int | float)
+    sizes = [0.0] * len(wanted) if isinstance(gap, int | float) else [gap[i] for i in order]
+    steps = [
+        float(gap) if isinstance(gap, int | float) else (one + other) / 2
+        for one, other in pairwise(sizes)
+    ]
+    offsets = list(accumulate(steps, initial=0.0))[: len(order)]
+    pools: list[list[float]] = []  # sum of (wanted - offset), count
     for rank, index in enumerate(order):
-        pools.append([wanted[index] - rank * gap, 1])
+        pools.append([wanted[index] - offsets[rank], 1])
         while len(pools) > 1 and pools[-2][0] / pools[-2][1] >= pools[-1][0] / pools[-1][1]:
             total, count = pools.pop()
             pools[-1] = [pools[-1][0] + total, pools[-1][1] + count]
     bases = [total / count for total, count in pools for _ in range(int(count))]
-    top = high - (len(order) - 1) * gap
+    edges = (0.0, 0.0) if alike or not sizes else (sizes[0] / 2, sizes[-1] / 2)
+    top = high - edges[1] - (offsets[-1] if offsets else 0.0)
     result = [0.0] * len(order)
     for rank, index in enumerate(order):
-        result[index] = max(min(bases[rank], top), low) + rank * gap
+        result[index] = max(min(bases[rank], top), low + edges[0]) + offsets[rank]
     return result
 
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import heading, name_ends, padded, spread
+from lmc_core.figures.layout import heading, name_ends, padded
+from lmc_core.figures.margin import MarginLabel, margin_width, write_margin_labels
 from lmc_core.figures.panel import Picture, one
 from lmc_core.figures.style import (
     BODY,
     GROUNDS,
     MEANINGS,
-    SMALL,
     Stroke,
     Theme,
     faint,
@@ -44,7 +44,6 @@ WAYS = {
 # whose line is drawn where several ways agree
 STRONGEST = ("exact", "gram", "router", "found", "naive", "best", "worst")
 SIDE, RIGHT, TOP, FOOT = 56, 148, 36, 56  # pixels; labels stand in the right margin
-LABEL = 36  # pixels between the centres of two labels of two lines
 
 
 def layer_name(fan: FanNumbers, result: Result) -> str:
@@ -133,10 +132,12 @@ def fan_figure(
         mode="lines",
         name="chord",
         hoverinfo="skip",
+        showlegend=False,
         line={"color": GROUNDS[theme].muted, "width": 1.5, "dash": "dash"},
     )
     named = _named(result, fan, theme)
-    for curve in named:
+    labels = [_label(result, curve) for curve in named]
+    for curve, label in zip(named, labels, strict=True):
         stroke, strong = curve.stroke, curve.stroke.colour == MEANINGS["orthogonal"].colour(theme)
         figure.add_scatter(
             x=result["lam"],
@@ -147,9 +148,10 @@ def fan_figure(
             "\u03bb = %{x:.2f}: %{y:.3f} nats<extra></extra>",
             line={"color": stroke.colour, "width": 3 if strong else 2, "dash": stroke.dash},
             marker={"color": stroke.colour, "symbol": stroke.marker, "size": 8 if strong else 6},
-            meta={"panel": "named"},
+            showlegend=False,
+            meta={"panel": "named", "entry": label.entry},
         )
-    _labels(figure, result, named, height)
+    _labels(figure, result, labels, height)
     return figure
 
 
@@ -220,56 +222,28 @@ def _others(figure: go.Figure, result: Result, fan: FanNumbers, theme: Theme) ->
         mode="lines",
         line={"color": faint(GROUNDS[theme].muted, 0.38), "width": 1.2},
         name="other orders",
+        showlegend=False,
         customdata=said,
         hovertemplate="Experts of B: %{customdata}<extra></extra>",
         meta={"panel": "others"},
     )
 
 
-def _labels(figure: go.Figure, result: Result, named: Sequence[Named], height: int) -> None:
-    """Names and barriers in the right margin, each at the height of its line's top, with a thin
-    line that leads there.
-    """
+def _label(result: Result, curve: Named) -> MarginLabel:
+    """The name of a curve with its barrier, at the height of its barrier."""
+    at = min(range(len(curve.loss)), key=lambda k: abs(result["lam"][k] - curve.lam))
+    place = result["lam"][at], curve.loss[at]
+    return MarginLabel(curve.name, curve.words("nats"), curve.stroke.colour, *place)
+
+
+def _labels(figure: go.Figure, result: Result, labels: Sequence[MarginLabel], height: int) -> None:
+    """Names and barriers in the right margin; one scale for all fans of a result."""
     losses = [*result["plain"]["loss"], *result["chord"]]
     losses += [value for fan in result["fans"] for curve in fan["loss"] for value in curve]
-    low, high = padded(min(losses), max(losses), 0.06, 0.06)  # one scale for all fans of a result
-    figure.update_yaxes(range=[low, high])
-    inner = height - TOP - FOOT
-    scale = inner / (high - low)
-    places = []
-    for curve in named:
-        at = min(range(len(curve.loss)), key=lambda k: abs(result["lam"][k] - curve.lam))
-        places.append((result["lam"][at], curve.loss[at]))
-    levels = spread([(y - low) * scale for _, y in places], LABEL, LABEL / 2, inner - LABEL / 2)
-    for curve, (lam, loss), level in zip(named, places, levels, strict=True):
-        colour = curve.stroke.colour
-        figure.add_scatter(
-            x=[lam, 1.0],
-            y=[loss, loss],
-            mode="lines",
-            line={"color": faint(colour, 0.45), "width": 1, "dash": "dot"},
-            hoverinfo="skip",
-            name="leader",
-            meta={"panel": "leader"},
-        )
-        figure.add_annotation(
-            x=1,
-            xref="x",
-            y=loss,
-            yref="y",
-            text=f"<b>{curve.name}</b><br>{curve.words()}",
-            ax=14,
-            ay=(loss - low) * scale - level,
-            xanchor="left",
-            align="left",
-            showarrow=True,
-            arrowhead=0,
-            arrowwidth=1,
-            arrowcolor=faint(colour, 0.6),
-            font={"size": SMALL, "color": colour},
-            borderpad=0,
-            name="label",
-        )
+    limits = padded(min(losses), max(losses), 0.06, 0.06)
+    figure.update_yaxes(range=limits)
+    figure.update_layout(margin_r=margin_width(labels, RIGHT))
+    write_margin_labels(figure, labels, limits, height - TOP - FOOT)
 
 
 def fan_caption(result: Result, fan: FanNumbers) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.figures.export import CONFIG, can_draw_svg
+from lmc_core.figures.margin import narrowed
 from lmc_core.figures.tables import Table, words
 from lmc_core.numbers import number
 
@@ -86,7 +87,7 @@ def show_figure(
     if still:
         config["staticPlot"] = True
     (where if where is not None else st).plotly_chart(
-        figure,
+        narrowed(figure) if phone() else figure,
         theme=None,
         config=config,
         key=key,

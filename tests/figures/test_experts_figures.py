@@ -59,7 +59,7 @@ def test_labels_stand_at_their_lines_without_overlap(result):
         low, high = figure.layout.yaxis.range
         scale = (480 - 36 - 56) / (high - low)
         heights = sorted((label.y - low) * scale - label.ay for label in labels)
-        assert min(np.diff(heights)) >= 36 - 1e-6
+        assert min(np.diff(heights)) >= 30 - 1e-6
 
 
 def test_all_fans_share_one_scale(result):
