@@ -67,3 +67,15 @@ class StoreError(LmcError):
 
 class Cancelled(LmcError):
     """Somebody asked for the run to stop."""
+
+
+class Paused(Cancelled):
+    """The run stops here for a while, so that another gives its first answer.
+
+    Attributes:
+        behind: key of the job that it waits behind.
+    """
+
+    def __init__(self, message: str, behind: str):
+        super().__init__(message)
+        self.behind = behind

@@ -54,3 +54,14 @@ def part(whole: Progress, low: float = 0.0, high: float = 1.0, words: str = "") 
         words: said where the part says none.
     """
     return Part(whole, low, high, words)
+
+
+def offer_pause(whole: Progress) -> None:
+    """Say that all there is so far is kept, so that whoever is told may stop the run here by
+    raising and go on with it later; nobody is asked who has no method `pause`.
+    """
+    while isinstance(whole, Part):
+        whole = whole.whole
+    pause = getattr(whole, "pause", None)
+    if pause is not None:
+        pause()

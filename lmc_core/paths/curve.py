@@ -135,11 +135,14 @@ def curve(
     stderr: float | None = None,
     keep: Callable[[Curve], None] | None = None,
     mode: Mode = EXACT,
+    begun: Curve | None = None,
+    most: int | None = None,
 ) -> Curve:
     """Measure the loss along a line.
 
-    A uniform grid is measured in one pass over the data; a second pass measures `refine` more
-    points between the two neighbours of the point where the barrier is.
+    A uniform grid is measured first, then `refine` more points between the two neighbours of the
+    point where the barrier is. With `keep` the first answer comes early: both ends and the middle
+    on the first examples, then one point after the other, then more and more examples.
 
     Args:
         line: a path between two models.
@@ -150,8 +153,11 @@ def curve(
         progress: called with the share done; may raise to stop.
         stderr: standard error of the barrier in nats at which no more examples are taken; see
             `paths.rounds`. None for all examples.
-        keep: called with the grid on the first examples, and on more and more of them.
+        keep: called with what there is after every point and every round of examples; may raise to
+            stop.
         mode: how to run.
+        begun: what `keep` was given by an earlier call with the same arguments, to go on from.
+        most: examples of a round; None for any number.
 
     Raises:
         BadInput: for fewer than three points, or more than anyone can mean, or a standard error
@@ -163,18 +169,68 @@ def curve(
         raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
     if refine < 0:
         raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
-    found = Rounds(line, examples, points + refine, stderr, device, progress, mode)
-    found.add_points(torch.linspace(0, 1, points, dtype=torch.float64))
-    at_once, refined = stderr is None and keep is None, refine == 0
-    while not (found.enough and refined):
-        if not found.enough:
-            found.add_examples(len(examples) if at_once else found.next)
-        else:
-            found.add_points(_between(found.lam, found.place, refine))
-            refined = True
-        if keep is not None:
-            keep(_curve(found))
+    found = Rounds(line, examples, points + refine, stderr, device, progress, mode, most)
+    grid = torch.linspace(0, 1, points, dtype=torch.float64)
+    at_once = stderr is None and keep is None
+    told = keep or (lambda so_far: None)
+    if begun is not None and _fits(begun, grid, refine, len(examples)):
+        found.go_on(begun.lam, begun.losses, begun.correct)
+    if at_once and not found.taken:
+        found.add_points(grid)
+    else:
+        _begin(found, grid, told)
+    while not found.enough and len(found.lam) == points:
+        found.add_examples(len(examples) if at_once else found.next)
+        told(_curve(found))
+    if refine and len(found.lam) == points:
+        found.add_points(_between(found.lam, found.place, refine))
+        told(_curve(found))
+    while not found.enough:  # the barrier is higher at a new point, and its error larger
+        found.add_examples(found.next)
+        told(_curve(found))
     return _curve(found)
+
+
+def _fits(begun: Curve, grid: Tensor, refine: int, there: int) -> bool:
+    """Whether a curve can be gone on with: part of a grid on some examples, or all of it with its
+    refinement.
+    """
+    here = torch.isin(begun.lam, grid)
+    whole = bool(here.sum() == len(grid))
+    further = len(begun.lam) - int(here.sum())
+    shape = (len(begun.lam), begun.losses.shape[-1])
+    return (
+        begun.losses.shape == begun.correct.shape == shape
+        and 0 < shape[1] <= there
+        and bool((begun.lam.diff() > 0).all())
+        and bool(torch.isin(grid[[0, -1]], begun.lam).all())
+        and further in ((0, refine) if whole else (0,))
+    )
+
+
+def _begin(found: Rounds, grid: Tensor, told: Callable[[Curve], None]) -> None:
+    """Measure the grid on the first examples, each further point far from those before."""
+    order = _halve(len(grid))
+    if not found.taken:
+        found.add_points(grid[order[:3]])
+        found.add_examples(found.next)
+        told(_curve(found))
+    for point in grid[order]:
+        if point not in found.lam:
+            found.add_points(point[None])
+            told(_curve(found))
+
+
+def _halve(count: int) -> list[int]:
+    """The numbers below `count` in an order whose beginnings are spread evenly: both ends, the
+    middle, the middles of both halves, and so on.
+    """
+    order, spans = [0, count - 1], [(0, count - 1)]
+    while spans:
+        halves = [(low, (low + high) // 2, high) for low, high in spans if high - low > 1]
+        order += [middle for _, middle, _ in halves]
+        spans = [span for low, middle, high in halves for span in ((low, middle), (middle, high))]
+    return order
 
 
 def _between(lam: Tensor, top: int, count: int) -> Tensor:

@@ -2,6 +2,7 @@
 is as small as was asked for.
 
     n  ->  min(4 n, max(1.25 n, 1.05 n (s_n / goal)^2))     while s_n > goal, from `PILOT` on
+    n  ->  2 n, and no more than a given number more         where all examples are wanted
 
 s_n is the standard error of the barrier on the first n examples of a fixed order that spreads
 labels, or groups of examples, evenly. A run stops where its error happens to be small, so that what
@@ -30,9 +31,10 @@ from lmc_core.tasks import Examples
 from lmc_core.tasks.draws import mixed
 from lmc_core.tasks.evaluator import EXACT, Evaluator, Mode, States
 
-FIRST = 32  # examples of the first round, after which there is something to look at
+FIRST = 100  # examples of the first round, after which there is something to look at
 PILOT = 128  # examples that are measured before an error is believed
 LEAST, MOST = 1.25, 4.0  # factors by which a round takes more examples than those before
+DOUBLE = 2  # the same where all examples are wanted: whoever looks sees the error fall
 SPARE = 1.05  # what is taken more than the error so far asks for
 
 
@@ -50,7 +52,9 @@ def spread(examples: Examples) -> Tensor:
     return mixed(labels if labels.ndim == 1 else torch.zeros(len(examples)), 0)
 
 
-def count_next(there: int, taken: int, error: float, goal: float | None) -> int:
+def count_next(
+    there: int, taken: int, error: float, goal: float | None, most: int | None = None
+) -> int:
     """How many examples there are after the next round.
 
     Args:
@@ -58,9 +62,14 @@ def count_next(there: int, taken: int, error: float, goal: float | None) -> int:
         taken: that were measured.
         error: standard error of the barrier on these.
         goal: that is asked for; None for all examples.
+        most: where all are asked for, examples of a round; None for any number.
     """
-    if goal is None or taken < PILOT:
-        return min(there, max(FIRST, int(MOST * taken)))
+    if taken == 0:
+        return min(there, FIRST)
+    if goal is None:
+        return min(there, DOUBLE * taken, taken + (most or there))
+    if taken < PILOT:
+        return min(there, PILOT)
     wanted = SPARE * taken * (error / goal) ** 2 if math.isfinite(error) else math.inf
     return min(there, math.ceil(max(LEAST * taken, min(MOST * taken, wanted))))
 
@@ -76,6 +85,7 @@ class Rounds:
         device: where to run.
         progress: called with the share done of what is expected; may raise to stop.
         mode: how to run.
+        most: examples of a round; see `count_next`.
     """
 
     def __init__(
@@ -87,8 +97,10 @@ class Rounds:
         device: str = "cpu",
         progress: Callable[[float], None] = lambda share: None,
         mode: Mode = EXACT,
+        most: int | None = None,
     ):
         self.path, self.examples, self.points, self.goal = path.on(device), examples, points, goal
+        self.most = most
         self.evaluator = Evaluator(self.path.a, examples, device, mode)
         self.order = spread(examples)
         self.taken = 0
@@ -128,11 +140,24 @@ class Rounds:
     @property
     def next(self) -> int:
         """How many examples there are after the next round."""
-        return count_next(len(self.examples), self.taken, self.error, self.goal)
+        return count_next(len(self.examples), self.taken, self.error, self.goal, self.most)
 
     @property
     def _above(self) -> Tensor:
         return excess(self.lam, self.values[:, 0, self.rows])
+
+    def go_on(self, lam: Tensor, losses: Tensor, correct: Tensor) -> None:
+        """Begin with what was measured before, of the same path and examples.
+
+        Args:
+            lam: the points, increasing, `[points]`.
+            losses: of the first examples of the order, by their number, `[points, taken]`.
+            correct: likewise.
+        """
+        self.lam, self.taken = lam, losses.shape[1]
+        self.values = torch.empty(len(lam), 2, len(self.examples))
+        self.values[:, :, self.rows] = torch.stack([losses, correct], 1)
+        self.passes = losses.numel()
 
     def add_points(self, lam: Tensor) -> None:
         """Measure further points on the examples that there are."""

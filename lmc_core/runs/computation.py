@@ -76,6 +76,8 @@ class Computation(Generic[R, N]):
         rename: the numbers with the names of other models in every place that this kind alone has:
             called with the numbers, the names before, and the names now; None where there is none.
         picture: place of its `figures.panel.Picture`, "package.module:NAME"; "" where it has none.
+        early: whether a run that learns nothing keeps a first answer after seconds, and goes on
+            from what it has kept.
     """
 
     what: str
@@ -86,6 +88,7 @@ class Computation(Generic[R, N]):
     summarize: Callable[[RequestJson, N, Arrays], Entries] | None = None
     rename: Callable[[N, Sequence[str], Sequence[str]], N] | None = None
     picture: str = ""
+    early: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -289,7 +289,8 @@ class Jobs:
         self, folder: JobFolder, state: State, worker: str, facts: Mapping[str, Any]
     ) -> Job | None:
         own = f"progress~{state.generation}~{quoted(worker)}"
-        begun = {**facts, "share": 0.0, "message": "", "started": time.time()}
+        share = float(self._read(folder, f"task~{state.generation}").get("share", 0.0))
+        begun = {**facts, "share": share, "least": share, "message": "", "started": time.time()}
         folder.write(own, begun)  # first, so that nobody sees a running job without a sign of life
         if not folder.move(state, State("running", state.generation, state.tries, worker)):
             folder.remove(own)
@@ -322,7 +323,8 @@ class Jobs:
                     os.utime(folder.path / own)
             else:
                 facts = self._facts.get((key, worker)) or self._read(folder, own)
-                folder.write(own, {**facts, **said})
+                share = max(float(facts.get("least", 0.0)), said["share"])
+                folder.write(own, {**facts, **said, "share": share})
             return f"cancel~{state.generation}" in names
 
     def finish(self, key: str, worker: str) -> None:
@@ -336,6 +338,36 @@ class Jobs:
     def stopped(self, key: str, worker: str) -> None:
         """Mark a job as cancelled, or put it back if somebody asked for it again meanwhile."""
         self._end(key, worker, None, {})
+
+    def step_back(self, key: str, worker: str, behind: str) -> None:
+        """Let a run wait again, with what it has so far, behind another waiting job.
+
+        Args:
+            key: of the job.
+            worker: that runs it.
+            behind: key of the other.
+        """
+        with self._errors():
+            folder = self._folder(key)
+            state, names = folder.look()
+            self._facts.pop((key, worker), None)
+            if state is None or not _runs(state, worker):
+                return
+            if _obey_cancel(folder, state):
+                self._close(folder, state, names, "cancelled", {})
+                return
+            own = self._read(folder, f"progress~{state.generation}~{quoted(worker)}")
+            folder.write(f"task~{state.generation}", {"share": own.get("share", 0.0)})
+            entries = self._list_open()
+            before = [each for each in entries if each.key == behind]
+            mine = [each for each in entries if each.key == key]
+            if before and mine:
+                moment = f"{int(before[-1].created) + 1:0{len(before[-1].created)}d}"
+                later = replace(mine[0], created=moment)
+                (self.open / later.file).touch()
+                for each in mine:
+                    (self.open / each.file).unlink(missing_ok=True)
+            self._put_back(folder, state, 0)
 
     def _end(self, key: str, worker: str, name: str | None, said: Mapping[str, Any]) -> None:
         """End what a worker runs; with no name as cancelled, where that was asked for, else as

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,7 +41,12 @@ class Unfinished:
         if not is_key(key):
             raise ValueError(f"not a key: {key!r}")
         self.path: Path = folders.home() / "unfinished" / f"{key}.npz"
-        self._written = -EVERY
+        self._written = -math.inf
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for another write."""
+        return time.monotonic() - self._written >= EVERY
 
     def read(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The facts and the arrays by name; None when there are none, or they cannot be read."""
@@ -58,7 +64,7 @@ class Unfinished:
         """Keep what there is, at most once a second unless `now`; a full disk is no reason to
         fail.
         """
-        if not now and time.monotonic() - self._written < EVERY:
+        if not now and not self.due:
             return
         self._written = time.monotonic()
         with contextlib.suppress(OSError), new_file(self.path) as draft, open(draft, "wb") as file:

@@ -29,6 +29,7 @@ from lmc_core.format import PlainFormatter
 from lmc_core.locks import FileLock
 from lmc_core.runs.executors.work import Stop, Work, import_additions, log
 from lmc_core.runs.jobs import lock_path
+from lmc_core.runs.warm import Expectations
 
 POLL = 0.2  # seconds between two looks for a job
 
@@ -55,6 +56,7 @@ class Worker(Work):
         self.lock = FileLock(lock_path(device, home), note=name)
         super().__init__(name, device, home, threads, log_file=self.lock.path.with_suffix(".log"))
         self.idle = idle
+        self.expected = Expectations(device, home)
         self._lost = False
 
     def serve(self) -> bool:
@@ -104,6 +106,8 @@ class Worker(Work):
                 if job is not None:
                     self.do(job)
                     idle_since = time.monotonic()
+                    continue
+                if self.expected.meet():
                     continue
             except StoreError as error:  # of the table: it may be writable again in a moment
                 log.error("%s", error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ import torch
 from lmc_core.errors import BadInput
 from lmc_core.models.model import Model
 from lmc_core.paths import rounds
-from lmc_core.paths.curve import Curve, curve
+from lmc_core.paths.curve import Curve, _halve, curve
 from lmc_core.paths.line import Line
 from lmc_core.paths.rounds import count_next, spread
 from lmc_core.tasks.task import Examples
@@ -32,7 +33,12 @@ def test_rounds_end_at_the_numbers_of_a_single_pass(
     shares: list[float] = []
     at_once = curve(Line(*pair), examples, points=5, refine=2)
     found = curve(Line(*pair), examples, 5, 2, progress=shares.append, keep=seen.append)
-    assert [len(each.losses[0]) for each in seen] == [8, 32, 40, 40]
+    assert [each.losses.shape for each in seen] == [
+        *((points, 8) for points in (3, 4, 5)),
+        *((5, count) for count in (16, 32, 40)),
+        (7, 40),
+    ]
+    assert seen[0].lam.tolist() == [0.0, 0.5, 1.0]
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
     for name in ("lam", "losses", "correct"):
         torch.testing.assert_close(
@@ -42,6 +48,67 @@ def test_rounds_end_at_the_numbers_of_a_single_pass(
     assert first.rows is not None and found.rows is None
     there = torch.isin(found.lam, first.lam)
     torch.testing.assert_close(found.only(first.rows).losses[there], first.losses)
+
+
+class Stopped(Exception):
+    """Somebody stops a run."""
+
+
+@pytest.mark.parametrize("goal", [None, 1e-9])
+def test_a_run_goes_on_from_wherever_it_was_stopped(
+    pair: tuple[Model, Model], monkeypatch: pytest.MonkeyPatch, goal: float | None
+) -> None:
+    """Nothing is measured twice: all runs together pass every example as often as one does."""
+    monkeypatch.setattr(rounds, "FIRST", 8)
+    examples, passes = examples_for("vit"), list[int]()
+    measured = rounds.Rounds._measure
+
+    def count(self: rounds.Rounds, lam: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        passes.append(len(lam) * len(rows))
+        return measured(self, lam, rows)
+
+    monkeypatch.setattr(rounds.Rounds, "_measure", count)
+    expected = curve(Line(*pair), examples, 5, 2, stderr=goal, keep=lambda so_far: None)
+    once = sum(passes)
+    passes.clear()
+    kept: list[Curve] = []
+
+    def stop(so_far: Curve) -> None:
+        kept.append(so_far)
+        raise Stopped
+
+    found = None
+    while found is None:
+        begun = kept[-1] if kept else None
+        with contextlib.suppress(Stopped):
+            found = curve(Line(*pair), examples, 5, 2, stderr=goal, keep=stop, begun=begun, most=12)
+    sizes = [each.losses.numel() for each in kept]
+    assert len(kept) >= 5 and sizes == sorted(set(sizes)) and sum(passes) == once
+    torch.testing.assert_close(found.lam, expected.lam, rtol=0, atol=0)
+    for name in ("losses", "correct"):
+        torch.testing.assert_close(
+            getattr(found, name), getattr(expected, name), atol=1e-6, rtol=1e-6
+        )
+
+
+def test_what_does_not_fit_is_measured_again(pair: tuple[Model, Model]) -> None:
+    examples = examples_for("vit")
+    expected = curve(Line(*pair), examples, 5, 2)
+    other = torch.tensor([0.0, 0.3, 1.0], dtype=torch.float64)
+    wrong = Curve(other, *torch.zeros(2, 3, 8))  # of another grid
+    few = Curve(expected.lam, torch.zeros(7, 41), torch.zeros(7, 41))  # of more examples
+    for begun in (wrong, few):
+        found = curve(Line(*pair), examples, 5, 2, keep=lambda so_far: None, begun=begun)
+        torch.testing.assert_close(found.losses, expected.losses, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 11, 25, 51])
+def test_points_are_measured_far_from_each_other_first(count: int) -> None:
+    order = _halve(count)
+    assert sorted(order) == list(range(count)) and order[:2] == [0, count - 1]
+    for known in range(3, count):
+        gaps = torch.tensor(sorted(order[:known])).diff()
+        assert int(gaps.max()) <= 2 * int(gaps.min()) + 2
 
 
 def test_examples_are_taken_until_the_error_is_small(
@@ -72,7 +139,9 @@ def test_a_goal_that_nothing_can_have(pair: tuple[Model, Model], goal: float) ->
 
 
 def test_sizes_of_rounds() -> None:
-    assert [count_next(10_000, n, math.inf, 0.1) for n in (0, 32, 128)] == [32, 128, 512]
+    assert [count_next(10_000, n, math.inf, 0.1) for n in (0, 100, 128)] == [100, 128, 512]
+    assert [count_next(10_000, n, 0.2, None) for n in (0, 100, 200)] == [100, 200, 400]
+    assert count_next(10_000, 200, 0.2, None, most=50) == 250
     assert count_next(10_000, 200, 0.2, 0.1) == 800  # no more than four times as many
     assert count_next(10_000, 200, 0.15, 0.1) == 473
     assert count_next(10_000, 200, 0.1001, 0.1) == 250  # and a quarter more at least

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lmc_core.errors import BadInput
-from lmc_core.progress import Progress
+from lmc_core.progress import Progress, offer_pause
 from lmc_core.runs.computation import COMPUTATIONS, Computation
 
 
@@ -24,9 +24,11 @@ class FakeRequest:
     name: str
     folder: str  # where the computation counts itself
     seconds: float = 0.0
-    mode: str = "ok"  # or "input", "crash", "deaf": one long step without a report
+    # or "input", "crash", "deaf": one long step without a report, "turns": pauses twice where it may
+    mode: str = "ok"
     device: str = "cpu"
     what: str = "fake"
+    learn: int | None = None
 
     model_names = ()
 
@@ -60,10 +62,12 @@ def compute(
         while (left := end - time.monotonic()) > 0:
             report(1 - left / request.seconds, "turning the crank")
             time.sleep(0.02)
+            if request.mode == "turns" and request.runs() < 3:
+                offer_pause(report)
     report(1.0, "turned")
     losses = np.arange(6, dtype=np.float32).reshape(2, 3)
     return {"key": request.key, "loss": [np.float32(0.5), 2.0], "cached": False}, {"losses": losses}
 
 
 def register() -> None:
-    COMPUTATIONS.add(Computation("fake", FakeRequest, compute), replace=True)
+    COMPUTATIONS.add(Computation("fake", FakeRequest, compute, early=True), replace=True)

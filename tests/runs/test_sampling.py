@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.paths import rounds
+from lmc_core.runs import partial
 from lmc_core.runs.kinds import barrier
 from lmc_core.runs.kinds.barrier import compute, make_request
 from lmc_core.runs.partial import Unfinished
@@ -68,9 +70,52 @@ def test_what_is_measured_so_far_lies_beside_the_results(
             bands.append(max(facts["excess_high"]) - min(facts["excess_low"]))
 
     found, _ = compute(request, look)
-    assert sorted(set(counts)) == [8, 32, 48] and counts == sorted(counts)
+    assert sorted(set(counts)) == [8, 16, 32, 48] and counts == sorted(counts)
     assert bands[0] > bands[-1] and Unfinished(request.key).read() is None
     assert found["examples"] == 48 and "sampling" not in found
+
+
+class Killed(BaseException):
+    """The process ends."""
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(
+    tiny_gpt2_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it had measured stays, is not measured again, and counts in the seconds."""
+    monkeypatch.setattr(rounds, "FIRST", 8)
+    monkeypatch.setattr(partial, "EVERY", 0.0)
+    request = make_request(*map(str, tiny_gpt2_pair), **WORDS)
+    whole, arrays = compute(request)
+
+    def kill(share: float, words: str) -> None:
+        there = Unfinished(request.key).read()
+        if there is not None and there[0]["examples"] >= 16:
+            raise Killed
+
+    with pytest.raises(Killed):
+        compute(request, kill)
+    facts, _ = kept = Unfinished(request.key).read() or ({}, {})
+    assert facts["examples"] == 16
+    slow = {**facts, "seconds": {"evaluate": 1000.0}}
+    Unfinished(request.key).write(slow, kept[1], now=True)
+    counts: list[int] = []
+    measured = rounds.Rounds._measure
+
+    def count(self: rounds.Rounds, lam: Tensor, rows: Tensor) -> Tensor:
+        counts.append(len(rows))
+        return measured(self, lam, rows)
+
+    monkeypatch.setattr(rounds.Rounds, "_measure", count)
+    found, again = compute(request)
+    assert counts == [16, 16, 48] and 1000 < found["seconds"].get("evaluate", 0.0) < 1100
+    for name in arrays:
+        np.testing.assert_allclose(again[name], arrays[name], atol=1e-6)
+    assert found["barrier"] == pytest.approx(whole["barrier"], abs=1e-6)
+    counts.clear()
+    Unfinished(request.key).write(slow, kept[1], now=True)
+    compute(request, refresh=True)
+    assert next(filter(None, counts)) == 8 and Unfinished(request.key).read() is None
 
 
 def test_bfloat16_is_near_and_says_so(tiny_gpt2_pair: tuple[Path, Path]) -> None:

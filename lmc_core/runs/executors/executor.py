@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from lmc_core.errors import LmcError
-from lmc_core.progress import Progress, ignore
+from lmc_core.progress import Progress, ignore, offer_pause
 from lmc_core.runs.computation import COMPUTATIONS, rename
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import Request
@@ -125,6 +125,10 @@ class _Log:
             self._last = words
             self._lines.append(f"{time.monotonic() - self._start:9.2f} s  {share:4.0%}  {words}")
         self._report(share, words)
+
+    def pause(self) -> None:
+        """Pass on that the run may stop here for a while."""
+        offer_pause(self._report)
 
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self._lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import site
 import subprocess
@@ -15,6 +16,7 @@ from lmc_core.errors import LmcError
 from lmc_core.locks import holder
 from lmc_core.runs.executors.queued import Queued
 from lmc_core.runs.jobs import LOCAL, Job, lock_path
+from lmc_core.runs.warm import expect
 from lmc_core.threads import as_given
 
 
@@ -48,6 +50,12 @@ class Local(Queued):
                 self.ensure_worker(device)
             except LmcError as error:
                 self.jobs.refuse(device, error)
+
+    def expect(self, references: Sequence[str], device: str) -> None:
+        """Start the worker before it is asked for anything, and let it read models meanwhile."""
+        if expect(references, device, self.home):
+            with contextlib.suppress(LmcError):  # who asks for a result is told why
+                self.ensure_worker(device)
 
     def ensure_worker(self, device: str = "cpu") -> bool:
         """Start a detached worker unless one is there or just starting.

@@ -46,6 +46,9 @@ class Queued:
         """
         raise NotImplementedError
 
+    def expect(self, references: Sequence[str], device: str) -> None:
+        """Get ready for questions about some models; nothing by default."""
+
     def is_dead(self, job: Job) -> bool:
         """Whether the worker of a running job is known to have ended, besides what the table can
         tell.

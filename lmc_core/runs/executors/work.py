@@ -11,14 +11,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from lmc_core import folders
-from lmc_core.errors import Cancelled, LmcError, StoreError
+from lmc_core.errors import Cancelled, LmcError, Paused, StoreError
 from lmc_core.locks import ELSEWHERE, NO_SPACE
-from lmc_core.runs.computation import request_from_json
+from lmc_core.runs.computation import COMPUTATIONS, request_from_json
 from lmc_core.runs.executors.contents import find_models
 from lmc_core.runs.executors.executor import obtain
 from lmc_core.runs.jobs import LOCAL, Job, Jobs
@@ -27,6 +29,7 @@ from lmc_core.threads import use_threads
 
 BEAT = 1.0  # seconds between signs of life
 REPORT = 0.2  # seconds between two writes of progress
+IN_TURN = 8  # waiting jobs at the most that are computed by turns
 SETTLED = 5.0  # seconds for which the cores are taken to be as free as they were found
 IMPORTS = "LMC_IMPORTS"  # modules that workers import first, such as those that add a computation
 
@@ -106,6 +109,9 @@ class Work:
             with self._reporting(job) as report:
                 content = find_models(job.request, self.store.root.parent)
                 obtain(request_from_json(content), report, self.store, fresh=job.fresh)
+        except Paused as pause:
+            log.info("job %s waits for %s", job.key[:12], pause.behind[:12])
+            self.jobs.step_back(job.key, self.name, pause.behind)
         except Cancelled:
             log.info("job %s was cancelled", job.key[:12])
             self.jobs.stopped(job.key, self.name)
@@ -133,7 +139,7 @@ class Work:
     @contextlib.contextmanager
     def _reporting(self, job: Job) -> Iterator[_Reporter]:
         """Beat in the background while the body computes, and let a signal interrupt it."""
-        reporter = _Reporter(self.jobs, job.key, self.name)
+        reporter = _Reporter(self.jobs, job.key, self.name, lambda: self._find_last_quick(job))
         beating = threading.Thread(target=reporter.beat, name="heartbeat", daemon=True)
         beating.start()
         try:
@@ -146,13 +152,35 @@ class Work:
             reporter.ended.set()
             beating.join()
 
+    def _find_last_quick(self, job: Job) -> str:
+        """The key of the last of the jobs that wait next and give a first answer in seconds; "" for
+        none, and where so many wait that whole results are wanted rather than first answers.
+        """
+        if job.fresh:  # it would begin again
+            return ""
+        mine = "queued", job.device, job.executor
+        waiting = (
+            each for each in self.jobs.active() if (each.state, each.device, each.executor) == mine
+        )
+        quick = [each.key for each in takewhile(lambda each: is_quick(each.request), waiting)]
+        return quick[-1] if 0 < len(quick) <= IN_TURN else ""
+
+
+def is_quick(request: Mapping[str, Any]) -> bool:
+    """Whether the run of a request, as JSON values, gives a first answer in seconds, refines it and
+    may be paused meanwhile.
+    """
+    what = str(request.get("what"))
+    return what in COMPUTATIONS and COMPUTATIONS[what].early and request.get("learn") is None
+
 
 class _Reporter:
     """The report a computation calls: writes progress, not too often, and raises when the job
-    should stop.
+    should stop, or pause so that a waiting one gives its first answer.
     """
 
-    def __init__(self, jobs: Jobs, key: str, worker: str):
+    def __init__(self, jobs: Jobs, key: str, worker: str, find_next: Callable[[], str]):
+        self._find_next = find_next
         self.ended = threading.Event()
         self._stop = threading.Event()
         self._jobs, self._key, self._worker = jobs, key, worker
@@ -167,6 +195,14 @@ class _Reporter:
                     self._stop.set()
         if self._stop.is_set():
             raise Cancelled("The run was cancelled.")
+
+    def pause(self) -> None:
+        """Raise `Paused` where another job is to have its turn."""
+        behind = ""
+        with contextlib.suppress(StoreError):
+            behind = self._find_next()
+        if behind:
+            raise Paused("Another run gives its first answer.", behind)
 
     def beat(self) -> None:
         """Give signs of life until the job ended, also while one step takes long."""

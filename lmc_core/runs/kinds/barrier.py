@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from time import perf_counter
 from typing import cast
 
 import torch
@@ -57,7 +56,7 @@ from lmc_core.runs.inputs import (
     require_two,
 )
 from lmc_core.runs.kinds import PairNumbers, RoutingOfExamples, Seconds
-from lmc_core.runs.partial import Unfinished
+from lmc_core.runs.kinds.so_far import SoFar, count_round
 from lmc_core.runs.request import Data, RequestJson, Scalar
 from lmc_core.runs.requests.barrier import (
     BarrierNumbers,
@@ -242,6 +241,7 @@ def compute(
     (a, b), task, examples = open_inputs(request)
     task = replace(task, notes=(*task.notes, *_mode_notes(request)))
     same = common_weights((a, b))  # before an alignment writes into them
+    in_place = request.method != "none" and consumes(request, (a, b))
     # where the progress of measuring begins
     first = matching_share(request.method)
     mode = Mode(request.precision, request.compiled)
@@ -251,29 +251,39 @@ def compute(
     plain = _plain_before(request, (a, b), early, mode, progress)
     aligning = part(progress, 0.02, first)
     line, pair = make_line(request, (a, b), examples, task, aligning, refresh)
-    begin = perf_counter()
     learning = open_learning(request, task)
     path: ModelPath = line
     if request.repair and learning is not None:
         path = Repaired(line, learning.train.first(STATISTICS), request.device)
     measuring = part(progress, first, 1.0, f"measuring the loss on {len(examples)} examples")
-    unfinished, there = Unfinished(request.key), len(examples)
+    there = len(examples)
 
-    def keep(so_far: Curve) -> None:
-        facts = {
+    def describe(so_far: Curve) -> Entries:
+        return {
             **describe_request(request, task, so_far.losses.shape[1]),
             **curve_facts(so_far, task.score),
             **pair_facts(pair),
             **describe_size((a, b)),
             "there": there,
         }
-        unfinished.write(facts, {"losses": so_far.losses.numpy()}, now=True)
 
-    grid = request.points, request.refine
-    found = curve(path, examples, *grid, request.device, measuring, request.stderr, keep, mode)
+    so_far = SoFar(request, describe, progress, pauses=not in_place, refresh=refresh)
+    found = curve(
+        path,
+        examples,
+        request.points,
+        request.refine,
+        request.device,
+        measuring,
+        request.stderr,
+        so_far.keep,
+        mode,
+        so_far.begun,
+        count_round(request, max(a.parameters, b.parameters)),
+    )
     if found.rows is not None:
         examples = examples.take(found.rows)
-    seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": perf_counter() - begin}
+    seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": so_far.seconds}
     end = part(progress, 1.0, 1.0)
     beside: dict[str, object] = {
         "routing": _follow_routes(line, examples, request.device, end),
@@ -315,7 +325,7 @@ def compute(
         numbers["soft"] = _describe_soft_end(pair, found, own)
         numbers["function_error"] = pair.soft.function_error
         numbers |= cast(BarrierNumbers, soft_curve_facts(found, own))
-    unfinished.remove()
+    so_far.remove()
     return numbers, arrays
 
 

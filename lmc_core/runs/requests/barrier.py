@@ -156,4 +156,5 @@ COMPUTATION = Computation(
     import_later("lmc_core.runs.kinds.barrier:compute"),
     passes=lambda request, workload: request.points + request.refine,
     summarize=import_later("lmc_core.runs.kinds.barrier:summarize"),
+    early=True,
 )

@@ -1,0 +1,95 @@
+"""A curve while it is measured: it lies beside the results for whoever looks, and a run that was
+paused, cancelled or killed goes on from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+import torch
+
+from lmc_core.paths.curve import Curve
+from lmc_core.progress import Progress, offer_pause
+from lmc_core.runs.cost import PACE
+from lmc_core.runs.partial import Unfinished
+from lmc_core.runs.request import WINDOW
+from lmc_core.runs.requests.barrier import BarrierRequest
+
+FEW = 5  # points after which a first answer is there and another run may give its own
+ROUND = 15.0  # seconds that a round of examples may take about
+
+
+class SoFar:
+    """What there is of the curve of a request.
+
+    Args:
+        request: that is computed.
+        describe: a curve -> the facts that are kept beside its losses.
+        progress: of the run; may raise when it is offered a pause.
+        pauses: whether the run may be paused, which it may where coming back is quick.
+        refresh: take nothing that earlier runs left.
+    """
+
+    def __init__(
+        self,
+        request: BarrierRequest,
+        describe: Callable[[Curve], Mapping[str, object]],
+        progress: Progress,
+        pauses: bool,
+        refresh: bool = False,
+    ):
+        self._request, self._describe, self._progress = request, describe, progress
+        self._pauses, self._file = pauses, Unfinished(request.key)
+        self.begun: Curve | None = None
+        self._before = 0.0  # seconds that earlier runs measured
+        if refresh:
+            self._file.remove()
+        else:
+            self._read()
+        self._start = perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """That the measuring took, in all runs together."""
+        return self._before + perf_counter() - self._start
+
+    def _read(self) -> None:
+        if (found := self._file.read()) is None:
+            return
+        facts, arrays = found
+        try:
+            lam = torch.tensor(facts["lam"], dtype=torch.float64)
+            losses, correct = (torch.from_numpy(arrays[name]) for name in ("losses", "correct"))
+            seconds = float(facts["seconds"]["evaluate"])
+        except (KeyError, TypeError, ValueError):  # of an earlier version
+            return
+        self.begun, self._before = Curve(lam, losses, correct), seconds
+
+    def keep(self, curve: Curve) -> None:
+        """Write what there is; where a stage has ended, the run may pause."""
+        points = len(curve.lam)
+        stage = points in (FEW, self._request.points)
+        if stage or self._file.due:
+            facts = {**self._describe(curve), "seconds": {"evaluate": self.seconds}}
+            arrays = {"losses": curve.losses.numpy(), "correct": curve.correct.numpy()}
+            self._file.write(facts, arrays, now=True)
+        if stage and self._pauses:
+            offer_pause(self._progress)
+
+    def remove(self) -> None:
+        """Take it away: the result is there."""
+        self._file.remove()
+
+
+def count_round(request: BarrierRequest, parameters: int) -> int:
+    """Examples of a round that takes about `ROUND` seconds of a core; the same for every run of a
+    request, so that it gives the same numbers.
+
+    Args:
+        request: that is computed.
+        parameters: of a model.
+    """
+    pace = PACE["images"] if request.length is None else PACE["text"] * request.length / WINDOW
+    each = pace * parameters * request.points
+    return max(1, round(ROUND / each))
