@@ -40,6 +40,8 @@ class UnknownName(BadInput):
             known: the names that exist.
         """
         options = sorted(known)
+        if not options:
+            return cls(f"There is no {kind} {name!r}, and none of another name either.")
         near = difflib.get_close_matches(name, options, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return cls(f"There is no {kind} {name!r}; expected one of: {', '.join(options)}.{hint}")

@@ -3,7 +3,16 @@
 import streamlit as st
 
 from lmc_core.runs.requests.alignment import AlignmentNumbers, AlignmentRequest
-from lmc_core.ui import address, alignment_controls, alignment_view, backend, controls, messages
+from lmc_core.ui import (
+    address,
+    alignment_controls,
+    alignment_view,
+    backend,
+    controls,
+    links,
+    messages,
+    symmetry_controls,
+)
 from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.status import Line, show_status
 
@@ -11,10 +20,11 @@ KEY = "alignment"
 DETAIL = ("space", "layer", "copy", "view")
 
 known = controls.begin("What was matched with what")
-with st.sidebar:
+places = controls.divide_sidebar()
+with places.first:
     pair = controls.choose_pair(known, KEY)
-    setting, spaces = controls.choose_setting(pair, KEY)
-    st.subheader("Where the streams are compared", anchor=False)
+    setting, spaces = symmetry_controls.choose_setting(pair, KEY, places.more)
+with places.more:
     task = controls.choose_task(pair, known, KEY)
     examples = int(alignment_controls.EXAMPLES.show(KEY))
     split = alignment_controls.SPLIT.show(KEY)
@@ -29,8 +39,8 @@ kept = {name: st.query_params.get(name) for name in DETAIL}
 if setting.method == "none":
     address.write(state | kept)
     st.info(
-        "Without a method nothing is matched, so there is nothing to show. Choose one under "
-        "**Method**."
+        "Without symmetries nothing is matched, so there is nothing to show. Choose some under "
+        "**Symmetries that may be used**."
     )
     st.stop()
 
@@ -38,7 +48,7 @@ with messages.refusing():
     request = AlignmentRequest.of(make_barrier(pair, setting, split, examples, 25, task))
     largest = {kind: space["largest"] for kind, space in spaces.items()}
     line: Line[AlignmentNumbers] = Line.read(setting.label(largest), request)
-    show_status([line], KEY, noun="alignment")
+    show_status([line], KEY, noun="alignment", button=places.run)
     arrays = backend.arrays(request.key) if line.result is not None else {}
 
 result = line.result
@@ -54,6 +64,7 @@ if result is None:
     st.stop()
 
 alignment_view.show_overview(result, KEY)
+links.show_views(KEY, pair, setting, {"task": task, "split": split})
 alignment_view.show_facts(result)
 st.header("One space in detail", anchor=False)
 detail = alignment_controls.choose_detail(result, KEY)

@@ -10,22 +10,24 @@ from lmc_core.figures.barrier import barrier_caption, legend_height
 from lmc_core.figures.text import label_results
 from lmc_core.runs.requests.barrier import BarrierNumbers, BarrierRequest
 from lmc_core.runs.requests.layers import LayersNumbers, LayersRequest
-from lmc_core.ui import address, backend, barrier_view, controls, messages
+from lmc_core.ui import address, backend, barrier_view, controls, links, messages, symmetry_controls
 from lmc_core.ui.requests import make_barrier
-from lmc_core.ui.setting import PLAIN
+from lmc_core.ui.setting import PLAIN, name_settings
 from lmc_core.ui.status import Line, find_results, show_status
 
 KEY = "barrier"
 
 known = controls.begin("Loss barrier")
-with st.sidebar:
+places = controls.divide_sidebar()
+with places.first:
     pair = controls.choose_pair(known, KEY)
-    setting, spaces = controls.choose_setting(pair, KEY)
+    setting, spaces = symmetry_controls.choose_setting(pair, KEY, places.more)
+with places.more:
     task = controls.choose_task(pair, known, KEY)
     split, examples, points = controls.choose_accuracy(
         KEY, controls.EXAMPLES, controls.POINTS, controls.SPLIT
     )
-    kept = controls.choose_kept(setting, spaces, KEY)
+    kept = symmetry_controls.choose_kept(setting, spaces, KEY)
 
 address.write(
     {
@@ -39,15 +41,17 @@ address.write(
 )
 with messages.refusing():
     largest = {kind: space["largest"] for kind, space in spaces.items()}
+    settings = list(dict.fromkeys([PLAIN, *kept, setting]))
+    names = name_settings(settings, largest)
     lines: list[Line[BarrierNumbers]] = [
         Line.read(
-            each.label(largest) + (f", {part} split" if split == controls.BOTH else ""),
+            name + (f", {part} split" if split == controls.BOTH else ""),
             make_barrier(pair, each, part, examples, points, task),
         )
-        for each in dict.fromkeys([PLAIN, *kept, setting])
+        for name, each in zip(names, settings, strict=True)
         for part in split.split(" and ")
     ]
-    show_status(lines, KEY)
+    show_status(lines, KEY, button=places.run)
 
 results = find_results(lines)
 labels = label_results(results)
@@ -60,6 +64,7 @@ if not results:
     )
     st.stop()
 st.caption(barrier_caption(results, labels))
+links.show_views(KEY, pair, setting, {"task": task, "split": split.split(" and ")[0]})
 barrier_view.show_facts(results, labels)
 barrier_view.show_table(results, labels)
 barrier_view.show_downloads(results, labels, KEY)

@@ -6,7 +6,16 @@ import streamlit as st
 
 from lmc_core.figures.orders import named_table
 from lmc_core.runs.requests.orders import OrdersNumbers, OrdersRequest
-from lmc_core.ui import address, catalogue, controls, cost, experts_controls, experts_view, messages
+from lmc_core.ui import (
+    address,
+    catalogue,
+    controls,
+    cost,
+    experts_controls,
+    experts_view,
+    links,
+    messages,
+)
 from lmc_core.ui.panels import show_table
 from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.status import Line, find_missing, show_status
@@ -30,10 +39,12 @@ if len(known) < 2:
     )
     st.stop()
 
-with st.sidebar:
+places = controls.divide_sidebar()
+with places.first:
     pair = controls.choose_pair(known, KEY)
     with messages.refusing():
         rest, setting = experts_controls.choose_rest(pair, KEY)
+with places.more:
     task = controls.choose_task(pair, known, KEY)
     split, examples, points = controls.choose_accuracy(
         KEY, experts_controls.EXAMPLES, experts_controls.POINTS, experts_controls.SPLIT
@@ -43,7 +54,7 @@ with messages.refusing():
     alone = make_barrier(pair, setting, split, examples, points, task)
     line: Line[OrdersNumbers] = Line.read("All orders", OrdersRequest.of(alone, points=points))
     note = cost.note(find_missing([line]), experts_controls.amount(pair[0], points))
-    show_status([line], KEY, note, noun="fan")
+    show_status([line], KEY, note, noun="fan", button=places.run)
 
 state = {
     "a": pair[0]["name"],
@@ -63,6 +74,7 @@ if result is None:
 
 fan = experts_controls.choose_fan(result, KEY)
 experts_view.show_fan(result, fan, KEY)
+links.show_views(KEY, pair, setting, {"task": task, "split": split})
 experts_view.show_facts(result)
 st.header("Every order", anchor=False)
 experts_view.show_ranks(result, KEY)

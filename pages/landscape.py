@@ -12,7 +12,9 @@ from lmc_core.ui import (
     landscape_controls,
     landscape_point,
     landscape_view,
+    links,
     messages,
+    symmetry_controls,
 )
 from lmc_core.ui.setting import PLAIN
 from lmc_core.ui.status import Line, find_missing, show_status
@@ -20,14 +22,15 @@ from lmc_core.ui.status import Line, find_missing, show_status
 KEY = "landscape"
 
 known = controls.begin("Loss landscape")
-with st.sidebar:
+places = controls.divide_sidebar()
+with places.first:
     pair = controls.choose_pair(known, KEY)
-    st.subheader("Plane", anchor=False)
     kind = landscape_controls.PLANE.show(KEY)
     third = landscape_controls.choose_third(pair, known, KEY) if kind == "three" else None
     setting = PLAIN
     if kind != "random":
-        setting, _ = controls.choose_setting(pair, KEY)
+        setting, _ = symmetry_controls.choose_setting(pair, KEY, places.more)
+with places.more:
     task = controls.choose_task(pair, known, KEY)
     choice = landscape_controls.choose_detail(kind, KEY)
 
@@ -56,13 +59,17 @@ with messages.refusing():
     wanted = [drawn, *([curved] if curved else [])]
     missing = find_missing(wanted)
     what = landscape_controls.amount(choice, setting != PLAIN, plane in missing, curves in missing)
-    show_status(wanted, KEY, cost.note(missing, what), noun="picture")
+    show_status(wanted, KEY, cost.note(missing, what), noun="picture", button=places.run)
 
 bend = curved.result if curved else None
 running = any(job.active for job in backend.jobs([plane.key]).values())
 scene = landscape_view.show_picture(plane, bend, running, KEY)
 if scene is None and not running:
     landscape_view.show_empty(setting.method)
+else:
+    links.show_views(
+        KEY, models, setting if kind != "random" else None, {"task": task, "split": choice.split}
+    )
 if bend is not None:
     st.header("Along the paths", anchor=False)
     landscape_view.show_paths(bend, KEY)

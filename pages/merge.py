@@ -5,7 +5,16 @@ import streamlit as st
 from lmc_core.figures.merge import merge_caption
 from lmc_core.merging.frames import FRAMES
 from lmc_core.runs.requests.merge import MergeNumbers
-from lmc_core.ui import backend, catalogue, merge_controls, merge_save, merge_view, messages
+from lmc_core.ui import (
+    backend,
+    catalogue,
+    controls,
+    links,
+    merge_controls,
+    merge_save,
+    merge_view,
+    messages,
+)
 from lmc_core.ui.options import capital
 from lmc_core.ui.requests import make_merges
 from lmc_core.ui.setting import only_permutations
@@ -29,8 +38,9 @@ if not merge_controls.find_groups(known):
     )
     st.stop()
 
-with st.sidebar, messages.refusing():
-    chosen = merge_controls.choose(known, KEY)
+places = controls.divide_sidebar()
+with messages.refusing():
+    chosen = merge_controls.choose(known, KEY, places)
 if chosen is None:
     st.info(
         "Choose two to eight models on the left; they are merged in every frame and by every "
@@ -48,7 +58,7 @@ with messages.refusing():
     lines: list[Line[MergeNumbers]] = [
         Line.read(*each) for each in zip(titles, make_merges(chosen, classes), strict=True)
     ]
-    show_status(lines, KEY, noun="frame")
+    show_status(lines, KEY, noun="frame", button=places.run)
 
 results = find_results(lines)
 if not results:
@@ -66,6 +76,7 @@ if len(tasks) > 1:
     )
 merge_view.show_dots(results, task, KEY)
 st.caption(merge_caption(results, task))
+links.show_views(KEY, [known[name] for name in chosen.names], None, {"task": task})
 merge_view.show_facts(results, task)
 if all(result["simplex"] for result in results):
     st.header("Between three models", anchor=False)

@@ -8,7 +8,7 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.widths import curves_table, label_method, pair_name
 from lmc_core.figures.widths_places import places_table, strips
 from lmc_core.runs.requests.barrier import BarrierNumbers
-from lmc_core.ui import address, catalogue, controls, messages, widths_controls, widths_view
+from lmc_core.ui import address, catalogue, controls, links, messages, widths_controls, widths_view
 from lmc_core.ui.panels import show_table
 from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import Setting
@@ -40,10 +40,12 @@ def name_setting(setting: Setting, equal: bool = False) -> str:
     return f"{name}, {setting.steps:,} steps" if setting.steps else name
 
 
-with st.sidebar:
+places = controls.divide_sidebar()
+with places.first:
     pair = widths_controls.choose_widths(known, KEY)
     with messages.refusing():
-        settings = widths_controls.choose_ways(pair, KEY)
+        settings = widths_controls.choose_ways(pair, KEY, places.more)
+with places.more:
     task = controls.choose_task(pair, known, KEY)
     split, examples, points = controls.choose_accuracy(
         KEY, widths_controls.EXAMPLES, widths_controls.POINTS, widths_controls.SPLIT
@@ -54,12 +56,13 @@ with messages.refusing():
         Line.read(name_setting(each), make_barrier(pair, each, split, examples, points, task))
         for each in settings
     ]
-    show_status(lines, KEY)
+    show_status(lines, KEY, button=places.run)
 
 results = find_results(lines)
 widths_view.show_curves(results, pair, KEY)
 if results:
     widths_view.show_facts(results, pair)
+    links.show_views(KEY, pair, settings[-1], {"task": task, "split": split})
 
 st.header("Barrier against width", anchor=False)
 pairs = widths_controls.all_pairs(known, pair)

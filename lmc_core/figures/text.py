@@ -23,6 +23,7 @@ ADJECTIVES = {
     "invertible": "invertible",
 }
 SHOWN = 6  # names in a sentence
+DIFFERING = 2  # kinds of space in which a name of a setting differs from a preset, at the most
 
 
 Result = Mapping[str, Any]
@@ -36,40 +37,81 @@ def method_title(name: str) -> str:
 def setting_label(
     method: str, classes: Mapping[str, str] | None, largest: Mapping[str, str] | None = None
 ) -> str:
-    """Return a short name of a setting: "Plain average", "Permutations only", "All classes", or the
-    classes themselves.
+    """Return a short name of a setting, by preset and method: "Plain average", "Permutations only",
+    "All classes, learned", "Permutations with orthogonal residual"; "Custom" for what is far from
+    every preset.
 
     Args:
         method: ``none`` or a matcher.
         classes: kind of space -> chosen class.
         largest: kind of space -> the largest class that these models admit.
     """
-    classes = dict(classes or {})
+    chosen = dict(classes or {})
     if method == "none":
         return "Plain average"
-    active = {kind: value for kind, value in classes.items() if value != "none"}
-    if not active:
+    if not any(value != "none" for value in chosen.values()):
         return "Nothing may move"
-    still = {
-        kind for kind, value in (largest or {}).items() if value != "none" and kind not in PLANES
-    } - set(active)
-    if classes == dict(largest or {}):
-        name = "All classes"
-    elif (
+    name = _name_preset(chosen, largest) if largest else _name_classes(chosen)
+    return name if method == "weight" else f"{name}, {method_title(method)}"
+
+
+def _name_preset(classes: Mapping[str, str], largest: Mapping[str, str]) -> str:
+    """The preset that classes are, or are nearest to, with what differs."""
+    permuted = {
+        kind: "none" if kind in PLANES or value in ("none", "signs") else "permutation"
+        for kind, value in largest.items()
+    }
+    if classes == permuted and classes != largest:
+        return "Permutations only"
+    found = []
+    for name, preset in (("All classes", largest), ("Permutations", permuted)):
+        other = [kind for kind in largest if classes.get(kind, "none") != preset[kind]]
+        parts = [f"with {classes[kind]} {kind}" for kind in other if _moves(classes, kind)]
+        parts += [f"without {kind}" for kind in other if not _moves(classes, kind)]
+        found.append(
+            (
+                len(other),
+                " and ".join(
+                    [f"{name} {part}" if not number else part for number, part in enumerate(parts)]
+                )
+                or name,
+            )
+        )
+    count, name = min(found, key=lambda each: each[0])
+    return name if count <= DIFFERING else "Custom"
+
+
+def _moves(classes: Mapping[str, str], kind: str) -> bool:
+    return classes.get(kind, "none") != "none"
+
+
+def _name_classes(classes: Mapping[str, str]) -> str:
+    """Classes of models of which it is not known what they admit."""
+    active = {kind: value for kind, value in classes.items() if value != "none"}
+    if (
         set(active.values()) == {"permutation"}
         and "units" in active
-        and not still
         and not set(active) & set(PLANES)
     ):
-        name = "Permutations only"
-    else:
-        groups = [
-            (word, [kind for kind, v in sorted(active.items()) if v == value])
-            for value, word in ADJECTIVES.items()
-        ]
-        name = "; ".join(f"{word} {', '.join(kinds)}" for word, kinds in groups if kinds)
-        name = name[0].upper() + name[1:]
-    return name if method == "weight" else f"{name}, {method_title(method)}"
+        return "Permutations only"
+    if len(active) > DIFFERING:
+        return "Custom"
+    groups = [
+        (word, [kind for kind, v in sorted(active.items()) if v == value])
+        for value, word in ADJECTIVES.items()
+    ]
+    name = "; ".join(f"{word} {', '.join(kinds)}" for word, kinds in groups if kinds)
+    return name[0].upper() + name[1:]
+
+
+def distinguish(names: Sequence[str]) -> list[str]:
+    """Return names of which none occurs twice: those that do are numbered."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(f"{name} ({seen[name]})" if names.count(name) > 1 else name)
+    return found
 
 
 def classes_sentence(classes: Mapping[str, str] | None) -> str:
@@ -110,7 +152,13 @@ def label_results(results: Sequence[Result], settings: Sequence[str] = ()) -> li
             names = [
                 f"{name}, {field} {r.get(field)}" for name, r in zip(names, results, strict=True)
             ]
-    return names
+    return names if len(set(names)) == len(names) else _number_customs(names)
+
+
+def _number_customs(names: Sequence[str]) -> list[str]:
+    """Tell settings apart that have no name of their own."""
+    numbered = iter(distinguish([name for name in names if name.startswith("Custom")]))
+    return [next(numbered) if name.startswith("Custom") else name for name in names]
 
 
 def barrier_words(result: Result, short: bool = False) -> str:

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from lmc_core.errors import LmcError
 from lmc_core.folders import assets
 from lmc_core.format import plain
+from lmc_core.server.base import Base
 from lmc_core.server.guard import Guard, allowed_hosts
 from lmc_core.server.preload import Preload, chart_code
 from lmc_core.ui import messages
@@ -34,14 +35,16 @@ def middleware() -> list[Middleware]:
     """Return what stands before the server, the outermost first: strangers are refused before
     anything else looks at them.
 
-    Then the pages name the code that draws charts, so that it comes early.
+    Then the pages name the code that draws charts, so that it comes early, and their server.
 
     Raises:
         BadInput: `LMC_HOSTS` is no list of hosts.
     """
+    pages = frozenset({"", *PAGES})
     return [
         Middleware(Guard, hosts=allowed_hosts()),
-        Middleware(Preload, files=chart_code(), pages=frozenset({"", *PAGES})),
+        Middleware(Preload, files=chart_code(), pages=pages),
+        Middleware(Base, pages=pages),
     ]
 
 

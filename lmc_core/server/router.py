@@ -6,11 +6,9 @@ import streamlit as st
 
 from lmc_core.server.app import ICON
 from lmc_core.ui import address
+from lmc_core.ui.mark import PRODUCT, follow_theme, show_mark
 from lmc_core.ui.pages import PAGES, script, there
 
-st.set_page_config(
-    page_title="LMC Explorer", page_icon=str(ICON), layout="wide", initial_sidebar_state=430
-)
 names = there()
 pages = {
     name: st.Page(
@@ -22,14 +20,20 @@ pages = {
     for name in names
 }
 page = st.navigation(list(pages.values()), position="top")
-current = page.url_path or "start"
-# A page's state lives in its address; what it left in the session would win over the link that
-# leads back to it.
-for key in list(st.session_state):
-    owner = str(key).partition("_")[0]
-    if owner in PAGES and owner != current:
-        del st.session_state[key]
+shown = page.url_path or "start"
+title = PRODUCT if shown == "start" else f"{PAGES[shown].title} \u00b7 {PRODUCT}"
+st.set_page_config(page_title=title, page_icon=str(ICON), layout="wide", initial_sidebar_state=320)
+show_mark()
 if too_much := address.excess():
     st.error(too_much, icon=":material/link_off:")
     st.stop()
-page.run()
+address.enter(shown, PAGES, PAGES[shown].models)
+body = st.container()
+follow_theme()  # below the page, and there also where the page stops early
+try:
+    with body:
+        page.run()
+    if shown in ("start", "models"):  # which write no address of their own
+        address.carry()
+finally:
+    address.leave(shown)

@@ -2,19 +2,29 @@
 
 A widget's value comes from the session once it was touched, before that from the address, and
 before that from its default. What an address holds that is not among the options is dropped.
+
+The browser's Back and Forward, and a link into the page that is open, change the address and no
+widget. The router tells that from a person's choice (`enter`), and lets the address win.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import streamlit as st
+
+from lmc_core.ui import current
 
 T = TypeVar("T")
 # values of one name; a page writes at most one for each of its curves, models or results
 REPEATED = 64
 LONGEST = 8000  # characters; browsers and servers agree on about so many
+LEFT = (
+    "address_left"  # in the session: page, its address and its widgets at the end of the last run
+)
+CARRIES = "address_carries"  # in the session: whether the page names the current models apart
+PLAIN = (bool, int, float, str, tuple, list, type(None))  # values of widgets that are compared
 
 
 def excess() -> str:
@@ -67,9 +77,68 @@ def prepare_text(key: str, name: str, limit: int = 200) -> None:
 
 def write(values: Mapping[str, str | list[str] | None]) -> None:
     """Put the state into the address; None leaves a parameter out."""
-    fresh = {name: value for name, value in values.items() if value is not None}
-    current = {name: st.query_params.get_all(name) for name in st.query_params}
-    if current != {
+    carried = current.carried() if st.session_state.get(CARRIES) else {}
+    fresh = {name: value for name, value in (values | carried).items() if value is not None}
+    if read() != {
         name: value if isinstance(value, list) else [value] for name, value in fresh.items()
     }:
         st.query_params.from_dict(fresh)
+
+
+def read() -> dict[str, list[str]]:
+    """Return everything that the address holds."""
+    return {name: st.query_params.get_all(name) for name in st.query_params}
+
+
+def enter(page: str, pages: Iterable[str], about_models: bool) -> None:
+    """Forget what the session must not hold against the address, before a page runs: the state of
+    all other pages, and that of the page itself where the browser went back or forward.
+
+    Args:
+        page: that runs.
+        pages: names of all, with which the keys of their widgets begin.
+        about_models: whether the page names models in its address itself.
+    """
+    owners = set(pages) - {page}
+    left_page, left_address, left_values = st.session_state.get(LEFT, ("", {}, {}))
+    if left_page == page and left_address != read() and not _changed(left_values, _values(page)):
+        owners.add(page)
+    for key in list(st.session_state):
+        if str(key).partition("_")[0] in owners:
+            del st.session_state[key]
+    st.session_state[CARRIES] = not about_models
+    if not about_models:
+        current.follow_address()
+
+
+def carry() -> None:
+    """Name the current models in the address of a page that writes none of its own."""
+    if st.session_state.get(CARRIES) and not current.carried().items() <= dict(_firsts()).items():
+        write(read())
+
+
+def leave(page: str) -> None:
+    """Remember address and widgets of a page at the end of its run."""
+    st.session_state[LEFT] = (page, read(), _values(page))
+
+
+def _firsts() -> list[tuple[str, str]]:
+    return [(name, st.query_params[name]) for name in st.query_params]
+
+
+def _values(page: str) -> dict[str, object]:
+    """Values of a page's widgets, by key."""
+    found = {str(key): value for key, value in st.session_state.items()}
+    return {
+        key: value
+        for key, value in found.items()
+        if key.startswith(f"{page}_") and isinstance(value, PLAIN)
+    }
+
+
+def _changed(before: Mapping[str, object], now: Mapping[str, object]) -> bool:
+    """Whether a person has used a widget since; a button that was pressed is released by itself."""
+    return any(
+        key not in before or (value != before[key] and before[key] is not True)
+        for key, value in now.items()
+    )

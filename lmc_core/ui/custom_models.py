@@ -8,18 +8,26 @@ refused, and no code of a repository is ever run.
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
 import streamlit as st
 
 from lmc_core import elsewhere, folders
+from lmc_core.atomic import write_file
 from lmc_core.errors import BadInput, LmcError
 from lmc_core.models.files.references import Reference, ignoring_extra, parse
 from lmc_core.models.listing import Row
 from lmc_core.models.zoo import zoo
 from lmc_core.runs.remembered import read_row
-from lmc_core.ui import backend
+from lmc_core.ui import backend, current
 
 IN_CACHE = "lmc_core.models.files.hub:in_cache"
 NAME = "own_models"  # in the session: references that this person added
+FILE = "own_models.json"  # in the folder of results: the same, over sessions
+MOST = 50  # references that are remembered
 
 
 def kept() -> dict[str, str]:
@@ -49,7 +57,47 @@ def add(reference: str, ignore_extra: bool = False) -> str:
     name = ignoring_extra(reference.strip()) if ignore_extra else reference.strip()
     row_of(name)
     st.session_state[NAME] = list(dict.fromkeys([*st.session_state.get(NAME, []), name]))
+    _write_remembered([*(each for each in remembered() if each != name), name])
     return name
+
+
+def forget(name: str) -> None:
+    """Take a model that was added out of the lists; its files stay.
+
+    Raises:
+        BadInput: on a server for an audience.
+    """
+    backend.require_writable()
+    st.session_state[NAME] = [each for each in st.session_state.get(NAME, []) if each != name]
+    _write_remembered([each for each in remembered() if each != name])
+
+
+def remembered() -> list[str]:
+    """Return the references that were added, in this session or an earlier one, oldest first."""
+    try:
+        found = json.loads((folders.home() / FILE).read_bytes())
+    except (OSError, ValueError):
+        return []
+    return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
+
+
+def _write_remembered(names: Sequence[str]) -> None:
+    """Keep references for later sessions, where the folder of results can be written to."""
+    with contextlib.suppress(OSError):
+        write_file(folders.home() / FILE, json.dumps(list(names)[-MOST:], indent=1).encode())
+
+
+def title(name: str) -> str:
+    """Return how a model is called in lists, by the name of its folder: "mine" for
+    "path:/home/me/models/mine", "mine + adapter", "mine (extra tensors left out)".
+    """
+    extra = name.startswith("extra:")
+    parts = [each.strip() for each in name.removeprefix("extra:").split("+")]
+    short = [
+        Path(each.removeprefix("path:")).name or each if each.startswith("path:") else each
+        for each in parts
+    ]
+    return " + ".join(short) + (" (extra tensors left out)" if extra else "")
 
 
 def models() -> dict[str, Row]:
@@ -58,13 +106,18 @@ def models() -> dict[str, Row]:
     """
     if backend.read_only():
         return {}
-    asked = [st.query_params.get(name, "") for name in ("a", "b")]
+    asked = [
+        *(st.query_params.get(name, "") for name in ("a", "b", "c")),
+        *st.query_params.get_all("models"),
+        *current.read(),
+    ]
     typed = [
         name
         for name in asked
         if name.partition(":")[0] in ("hf", "timm", "path", "extra") or "+" in name
     ]
-    wanted = kept() | {name: name for name in [*st.session_state.get(NAME, []), *typed]}
+    added = [*remembered(), *st.session_state.get(NAME, [])]
+    wanted = kept() | {name: name for name in [*added, *typed]}
     found = {}
     for name, reference in wanted.items():
         try:

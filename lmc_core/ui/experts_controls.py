@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from math import factorial
 from typing import TYPE_CHECKING
 
-import streamlit as st
-
 from lmc_core.matching.methods import METHODS
 from lmc_core.models.listing import Row
 from lmc_core.runs.requests.orders import POINTS as OFFERED
@@ -78,7 +76,6 @@ def rest_setting(name: str, largest: Mapping[str, str], method: str = "weight") 
 def choose_rest(pair: Pair, key: str) -> tuple[str, Setting]:
     """What else of the network is aligned; returns its name and the setting."""
     largest = catalogue.find_largest(pair[0])
-    st.subheader("Symmetries that may be used", anchor=False)
     name = REST.show(key)
     return name, rest_setting(name, largest, METHOD.show(key))
 

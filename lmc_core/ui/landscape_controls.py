@@ -18,7 +18,7 @@ from lmc_core.runs.computation import rename
 from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.requests.bend import BendRequest, make_bend_request
 from lmc_core.runs.requests.plane import RESOLUTIONS, PlaneRequest, choose_plane
-from lmc_core.ui import backend
+from lmc_core.ui import backend, current
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.controls import (
     SQUARE_ROOT,
@@ -121,13 +121,16 @@ def choose_third(pair: Pair, known: Known, key: str) -> Row | None:
     if not names:
         st.info("No third model of the same family and size is here.")
         return None
-    option = make_model("c", "Model C", known, names, names[0], "It is moved like B.")
-    return known[option.show(key)]
+    now = current.read()
+    usual = now[2] if len(now) > 2 and now[2] in names else names[0]
+    option = make_model("c", "Model C", known, names, usual, "It is moved like B.")
+    third = option.show(key)
+    current.keep([pair[0]["name"], pair[1]["name"], third])
+    return known[third]
 
 
 def choose_detail(kind: str, key: str) -> Choice:
     """On what data, how fine, and which curves."""
-    st.subheader("How exact", anchor=False)
     resolution, examples, split = RESOLUTION.show(key), EXAMPLES.show(key), SPLIT.show(key)
     seed, span, steps = 0, 1.0, None
     if kind == "random":

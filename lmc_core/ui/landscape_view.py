@@ -25,7 +25,7 @@ from lmc_core.figures.landscape_data import Landscape, Route, routes
 from lmc_core.figures.landscape_surface import surface_figure
 from lmc_core.figures.text import barrier_words
 from lmc_core.runs.requests.plane import PlaneRequest
-from lmc_core.ui import landscape_controls, landscape_point
+from lmc_core.ui import address, landscape_controls, landscape_point
 from lmc_core.ui.options import Option
 from lmc_core.ui.panels import File, phone, show_figure, show_files, show_table, svg_files, theme
 
@@ -72,6 +72,7 @@ def _draw(scene: Landscape | None, plane: PlaneRequest, bend: BendNumbers | None
     at = landscape_point.text(key)
     if at is not None and st.query_params.get("at") != at:
         st.query_params["at"] = at  # here, because a moved point runs this fragment alone
+        address.leave(key)
     view = st.session_state[f"{key}_view"]
     with st.container(horizontal=True):
         with st.container(width=WIDTH):

@@ -12,7 +12,7 @@ from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
 from lmc_core.models.listing import Row
 from lmc_core.settings import find_choices
-from lmc_core.ui import address, controls
+from lmc_core.ui import address, controls, current
 from lmc_core.ui.catalogue import Known
 from lmc_core.ui.controls import alike, find_alike, find_tasks, read_count
 from lmc_core.ui.options import Option, Several, capital
@@ -107,7 +107,9 @@ def find_groups(known: Known) -> dict[str, list[str]]:
 def choose_models(known: Known, key: str) -> list[str]:
     """A list of families and sizes, then of the models of the chosen one."""
     found = find_groups(known)
-    wanted = [name for name in dict.fromkeys(st.query_params.get_all("models")) if name in known]
+    begun = _begin_with_current(found)
+    asked = st.query_params.get_all("models") or begun
+    wanted = [name for name in dict.fromkeys(asked) if name in known]
     usual = next((first for first, names in found.items() if FIRST in names), next(iter(found)))
     if f"{key}_group" not in st.session_state:
         st.session_state[f"{key}_group"] = next(
@@ -120,7 +122,6 @@ def choose_models(known: Known, key: str) -> list[str]:
         row = known[first]
         return f"{row['family']} \u00b7 width {row['width']} \u00b7 {len(found[first])} models"
 
-    st.subheader("Models", anchor=False)
     group = st.selectbox(
         "Family and size",
         list(found),
@@ -150,13 +151,26 @@ def choose_models(known: Known, key: str) -> list[str]:
             "these."
         )
     controls.show_notes([known[each] for each in chosen])
+    current.keep_set(chosen, options[:USUAL] if group == usual else (), bool(begun))
     return list(chosen)
 
 
-def choose_frames(names: Sequence[str], key: str) -> tuple[tuple[str, ...], int, int, str]:
-    """Frames, the model that stays, steps of learning, and the symmetries that may be used."""
-    st.subheader("Frames", anchor=False)
-    frames = _several("frame", "Brought together", FRAMES, key)
+def _begin_with_current(found: Mapping[str, Sequence[str]]) -> list[str]:
+    """The current models of the session, filled up to as many as are usual; empty where they are
+    no set that can be merged.
+    """
+    names = current.read()
+    options = next((each for each in found.values() if names and set(names) <= set(each)), [])
+    if not options:
+        return []
+    if set(names) <= set(options[:USUAL]):
+        return list(options[:USUAL])
+    others = [name for name in options if name not in names]
+    return [*names, *others[: max(USUAL - len(names), 0)]]
+
+
+def choose_frames(frames: Sequence[str], names: Sequence[str], key: str) -> tuple[int, int, str]:
+    """The model that stays, steps of learning, and the symmetries that may be used."""
     onto = 0
     if "reference" in frames:
         onto = Option(
@@ -169,31 +183,24 @@ def choose_frames(names: Sequence[str], key: str) -> tuple[tuple[str, ...], int,
             lambda k: names[k - 1] if k else "the one that matches best",
         ).show(key)
     steps = STEPS.show(key) if "learned" in frames else STEPS.default
-    return frames, onto, steps, SYMMETRIES.show(key)
+    return onto, steps, SYMMETRIES.show(key)
 
 
-def choose_merges(
-    chosen: Sequence[str], kin: Sequence[Row], key: str
-) -> tuple[dict[str, dict[str, Value]], str]:
-    """Ways to merge with their settings, and what the task vectors start from."""
-    st.subheader("Methods", anchor=False)
-    merges = _several("merge", "Ways to merge", dict(MERGES.items()), key)
-    base = "mean"
-    if any(MERGES[name].ancestor for name in merges):
-        others = {row["reference"]: row["name"] for row in kin if row["name"] not in chosen}
-        base = Option(
-            "base",
-            "Common ancestor",
-            [*STAND_INS, *others],
-            "mean",
-            "Task arithmetic, TIES and DARE assume that all models were fine-tuned from one. "
-            "Models of different seeds were not, so something stands in for it.",
-            "list",
-            lambda each: STAND_INS.get(each) or others[each],
-        ).show(key)
-    with st.expander("Settings of the methods"):
-        settings = {name: _settings(name, key) for name in merges}
-    return settings, base
+def choose_base(merges: Sequence[str], chosen: Sequence[str], kin: Sequence[Row], key: str) -> str:
+    """What the task vectors of those ways to merge start from that need an ancestor."""
+    if not any(MERGES[name].ancestor for name in merges):
+        return "mean"
+    others = {row["reference"]: row["name"] for row in kin if row["name"] not in chosen}
+    return Option(
+        "base",
+        "Common ancestor",
+        [*STAND_INS, *others],
+        "mean",
+        "Task arithmetic, TIES and DARE assume that all models were fine-tuned from one. "
+        "Models of different seeds were not, so something stands in for it.",
+        "list",
+        lambda each: STAND_INS.get(each) or others[each],
+    ).show(key)
 
 
 def _settings(name: str, key: str) -> dict[str, Value]:
@@ -238,21 +245,20 @@ def _number(text: str | None, usual: float, low: float, high: float) -> float:
 def choose_weights(names: Sequence[str], key: str) -> tuple[float, ...]:
     """A slider for the weight of each model."""
     wanted = st.query_params.get("weights", "").split(",")
-    with st.expander("Weights of the models"):
-        found = []
-        for number, name in enumerate(names):
-            widget = f"{key}_weight_{name}"
-            if widget not in st.session_state:
-                text = wanted[number] if len(wanted) == len(names) else None
-                st.session_state[widget] = _number(text, 1.0, 0.0, 1.0)
-            found.append(float(st.slider(name, 0.0, 1.0, step=0.01, key=widget)))
-        st.caption("Relative to each other; the plain average and the greedy soup heed none.")
+    st.markdown("**Weights of the models**")
+    found = []
+    for number, name in enumerate(names):
+        widget = f"{key}_weight_{name}"
+        if widget not in st.session_state:
+            text = wanted[number] if len(wanted) == len(names) else None
+            st.session_state[widget] = _number(text, 1.0, 0.0, 1.0)
+        found.append(float(st.slider(name, 0.0, 1.0, step=0.01, key=widget)))
+    st.caption("Relative to each other; the plain average and the greedy soup heed none.")
     return tuple(found) if sum(found) > 0 else (1.0,) * len(names)
 
 
 def choose_data(rows: Sequence[Row], known: Known, key: str) -> tuple[str, str, int | None]:
     """Task, split and number of examples."""
-    st.subheader("Data", anchor=False)
     tasks = find_tasks(rows, known)
     about = "Models of different tasks are measured on all of their tasks."
     task = Option("task", "Measured on", tasks, tasks[0], about, "list").show(key)
@@ -278,22 +284,34 @@ def _several(name: str, label: str, table: Mapping[str, Titled], key: str) -> tu
     return tuple(option.show(key)) or (next(iter(table)),)
 
 
-def choose(known: Known, key: str) -> Selection | None:
-    """All controls; None while fewer than two models are chosen, or more than eight."""
-    names = choose_models(known, key)
-    if not FEWEST <= len(names) <= MOST:
-        return None
+def choose(known: Known, key: str, places: controls.Places) -> Selection | None:
+    """All controls; None while fewer than two models are chosen, or more than eight.
+
+    Args:
+        known: models that can be chosen.
+        key: prefix of the widgets' keys.
+        places: parts of the sidebar.
+    """
+    with places.first:
+        names = choose_models(known, key)
+        if not FEWEST <= len(names) <= MOST:
+            return None
+        frames = _several("frame", "Brought together", FRAMES, key)
+        merges = _several("merge", "Ways to merge", dict(MERGES.items()), key)
     rows = [known[name] for name in names]
-    frames, onto, steps, symmetries = choose_frames(names, key)
     kin = [known[name] for name in (names[0], *find_alike(known, names[0]))]
-    merges, base = choose_merges(names, kin, key)
-    weights = choose_weights(names, key)
-    task, split, examples = choose_data(rows, known, key)
+    with places.more:
+        onto, steps, symmetries = choose_frames(frames, names, key)
+        base = choose_base(merges, names, kin, key)
+        task, split, examples = choose_data(rows, known, key)
+        weights = choose_weights(names, key)
+        st.markdown("**Settings of the methods**")
+        settings = {name: _settings(name, key) for name in merges}
     return Selection(
         tuple((row["reference"], row["digest"]) for row in rows),
         tuple(names),
         frames,
-        tuple((name, tuple(sorted(settings.items()))) for name, settings in merges.items()),
+        tuple((name, tuple(sorted(settings[name].items()))) for name in merges),
         weights,
         base,
         onto,

@@ -39,3 +39,10 @@ def strong() -> Literal["primary", "secondary"]:
     contrast, which nobody can read.
     """
     return "secondary" if st.context.theme.type == "dark" else "primary"
+
+
+def plain(text: str) -> str:
+    """A person's text as itself: nothing in it is markup, a link or an icon."""
+    for sign in "\\`*_{}[]()#+-.!|<>:$~&":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("\n", "  \n")

@@ -15,10 +15,12 @@ class Entry:
     Attributes:
         title: in the navigation.
         sentence: what it shows.
+        models: whether it is about the models that its address names.
     """
 
     title: str
     sentence: str
+    models: bool = False
 
 
 # Name -> page. The script is pages/<name>.py, the address /<name>, but for the first.
@@ -27,12 +29,17 @@ PAGES = {
     "barrier": Entry(
         "Barrier",
         "The loss between two models, as symmetries are allowed one class after the other.",
+        models=True,
     ),
-    "alignment": Entry("Alignment", "What was matched with what, layer by layer."),
-    "landscape": Entry("Landscape", "The plane through the models, and curved paths in it."),
-    "merge": Entry("Merge", "Several models made one, by every method side by side."),
-    "experts": Entry("Experts", "Mixtures of experts: all orders, and where the tokens go."),
-    "widths": Entry("Widths", "A narrow model inside a wide one."),
+    "alignment": Entry("Alignment", "What was matched with what, layer by layer.", models=True),
+    "landscape": Entry(
+        "Landscape", "The plane through the models, and curved paths in it.", models=True
+    ),
+    "merge": Entry("Merge", "Several models made one, by every method side by side.", models=True),
+    "experts": Entry(
+        "Experts", "Mixtures of experts: all orders, and where the tokens go.", models=True
+    ),
+    "widths": Entry("Widths", "A narrow model inside a wide one.", models=True),
     "equivariance": Entry(
         "Equivariance",
         "The symmetry of the data, and the way from a free network to an equivariant one.",

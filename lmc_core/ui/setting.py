@@ -4,14 +4,16 @@ an address.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from lmc_core.errors import BadInput
-from lmc_core.figures.text import setting_label
+from lmc_core.figures.text import distinguish, setting_label
 from lmc_core.matching.methods import METHODS
 from lmc_core.symmetry.spaces import KINDS, PLANES, SymmetryClass
 
+Preset = Literal["none", "permutations", "all", "custom"]
 MOST_STEPS = 100_000  # that an address may ask for
 
 
@@ -80,6 +82,17 @@ class Setting:
 PLAIN = Setting("none")
 
 
+def name_settings(settings: Sequence[Setting], largest: Mapping[str, str]) -> list[str]:
+    """Return how settings are called side by side, each differently; see `Setting.label`."""
+    names = [setting.label(largest) for setting in settings]
+    return distinguish(
+        [
+            f"{name}, {setting.steps:,} steps" if setting.steps and names.count(name) > 1 else name
+            for name, setting in zip(names, settings, strict=True)
+        ]
+    )
+
+
 def all_classes(largest: Mapping[str, str]) -> Setting:
     """Weight matching with the largest class of every kind of space."""
     return Setting.of("weight", largest)
@@ -93,6 +106,23 @@ def only_permutations(largest: Mapping[str, str]) -> Setting:
     return Setting.of(
         "weight", {kind: "none" if kind in still else "permutation" for kind in largest}
     )
+
+
+def classes_of(preset: Preset, largest: Mapping[str, str]) -> dict[str, str]:
+    """Return kind of space -> class of a preset, for models that admit `largest`; empty for
+    ``none`` and ``custom``.
+    """
+    if preset == "all":
+        return dict(largest)
+    return dict(only_permutations(largest).classes) if preset == "permutations" else {}
+
+
+def preset_of(classes: Mapping[str, str], largest: Mapping[str, str]) -> Preset:
+    """Return which preset classes amount to, for models that admit `largest`."""
+    for preset in ("all", "permutations"):
+        if dict(classes) == classes_of(preset, largest):
+            return preset
+    return "custom"
 
 
 def with_residual(largest: Mapping[str, str], value: str) -> Setting:

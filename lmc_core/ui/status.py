@@ -4,10 +4,11 @@ while something runs.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 import streamlit as st
 
@@ -16,6 +17,9 @@ from lmc_core.numbers import seconds
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import Request
 from lmc_core.ui import backend, cost, messages
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 HEIGHT = 76  # pixels kept for it, three lines of text, so that nothing below moves
 POLL = 0.5  # seconds
@@ -67,6 +71,7 @@ def show_status(
     noun: str = "curve",
     verbs: tuple[str, str] = ("Run", "Cancel"),
     narrow: bool = False,
+    button: DeltaGenerator | None = None,
 ) -> None:
     """Show one line on the state of all lines with the button that fits, and rerun the page when
     one has arrived.
@@ -81,6 +86,7 @@ def show_status(
         noun: what one of them is called; its plural takes an s.
         verbs: on the buttons that start and stop; a page with two of these lines needs two pairs.
         narrow: whether the button stands below the words, where there is little room beside them.
+        button: a part of the page for the button, apart from the words.
     """
     if refused := st.session_state.pop(f"{key}_refused", None):
         st.error(refused, icon=":material/error:")
@@ -113,16 +119,25 @@ def show_status(
                 st.markdown(_rest(lines, missing, jobs, noun) + said)
         if backend.read_only():
             return
-        if active:
-            st.button(
-                verbs[1], key=f"{key}_cancel", on_click=_act, args=(key, backend.cancel, active)
-            )
-        else:
-            todo = [line.request for line in missing or lines]
-            _show_start(todo, key, verbs[0], fresh=not missing, again=bool(failed or not missing))
+        with button if button is not None else contextlib.nullcontext():
+            width: Literal["stretch", "content"] = "stretch" if button is not None else "content"
+            if active:
+                act = (key, backend.cancel, active)
+                st.button(verbs[1], key=f"{key}_cancel", on_click=_act, args=act, width=width)
+            else:
+                todo = [line.request for line in missing or lines]
+                again = bool(failed or not missing)
+                _show_start(todo, key, verbs[0], fresh=not missing, again=again, width=width)
 
 
-def _show_start(todo: list[Request], key: str, verb: str, fresh: bool, again: bool) -> None:
+def _show_start(
+    todo: list[Request],
+    key: str,
+    verb: str,
+    fresh: bool,
+    again: bool,
+    width: Literal["stretch", "content"],
+) -> None:
     """The button that starts.
 
     Args:
@@ -131,6 +146,7 @@ def _show_start(todo: list[Request], key: str, verb: str, fresh: bool, again: bo
         verb: on the button.
         fresh: whether all of it is there, and is computed again.
         again: whether the button says so.
+        width: of the button.
     """
     st.button(
         f"{verb} again" if again else verb,
@@ -142,6 +158,7 @@ def _show_start(todo: list[Request], key: str, verb: str, fresh: bool, again: bo
         else None,
         on_click=_act,
         args=(key, backend.submit, todo, fresh),
+        width=width,
     )
 
 

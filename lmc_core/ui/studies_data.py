@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from lmc_core import folders
 from lmc_core.errors import LmcError
 from lmc_core.numbers import size
 from lmc_core.runs.result import Result
@@ -15,7 +16,8 @@ from lmc_core.studies.gather import public
 from lmc_core.studies.index import Row
 from lmc_core.studies.notes import Notes
 from lmc_core.studies.store import Studies
-from lmc_core.ui import backend, messages
+from lmc_core.ui import backend, catalogue, messages
+from lmc_core.ui.links import Address, find_home
 
 KEY = "studies"
 SHORT = 12  # digits of a key in an address
@@ -49,6 +51,34 @@ def studies() -> Studies:
 def notes() -> Notes:
     """Return the notes on results."""
     return Notes()
+
+
+def names() -> Notes:
+    """Return the names that this person gave to results, kept as notes are."""
+    return Notes(folders.home() / "names")
+
+
+def said() -> dict[str, str]:
+    """Return what this person wrote about results by key, name and note, to be searched."""
+    found = names().all()
+    for key, note in notes().all().items():
+        found[key] = f"{found[key]} {note}" if key in found else note
+    return found
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _homes(
+    stamp: tuple[tuple[str, int], ...], models: tuple[tuple[str, str], ...]
+) -> dict[str, tuple[str, Address]]:
+    known = catalogue.models()
+    homes = {each.key: find_home(each.request, known, each.key) for each in Store().list()}
+    return {key: home for key, home in homes.items() if home is not None}
+
+
+def homes() -> dict[str, tuple[str, Address]]:
+    """Return key -> page of a stored result with the query parameters under which it shows it."""
+    known = tuple((name, row["digest"]) for name, row in catalogue.models().items())
+    return _homes(shelf.stamp(Store()), known)
 
 
 def store_sentence(table: list[Row]) -> str:

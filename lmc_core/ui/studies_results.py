@@ -10,14 +10,28 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.figures.panel import kind_name, panels
-from lmc_core.runs.result import digest
+from lmc_core.figures.panel import kind_name, label_stored, panels
+from lmc_core.figures.text import distinguish
+from lmc_core.runs.result import Result, digest
 from lmc_core.studies.index import Row, chosen
-from lmc_core.studies.study import KEYS, Entry
+from lmc_core.studies.study import KEYS, LABEL, Entry
 from lmc_core.ui import address, backend, messages
+from lmc_core.ui.links import show_link, url
 from lmc_core.ui.options import Option
+from lmc_core.ui.pages import PAGES
 from lmc_core.ui.panels import show_panel, theme
-from lmc_core.ui.studies_data import KEY, SHORT, act, delete_results, found, notes, studies
+from lmc_core.ui.studies_data import (
+    KEY,
+    SHORT,
+    act,
+    delete_results,
+    found,
+    homes,
+    names,
+    notes,
+    said,
+    studies,
+)
 
 ANY = "any"
 SHOW = f"{KEY}_show"
@@ -38,7 +52,7 @@ def choose_rows(table: list[Row]) -> list[Row]:
         shown = _kind if field == "what" else str
         value = Option(field, label, options, ANY, None, "list", shown).show(KEY)
         picked[field] = None if value == ANY else value
-    return chosen(table, words or "", notes().all(), **picked)
+    return chosen(table, words or "", said(), **picked)
 
 
 def _kind(what: str) -> str:
@@ -90,13 +104,37 @@ def show_results(table: list[Row], fitting: list[Row]) -> None:
         return
     try:
         results = found(keys)
-        for index, panel in enumerate(panels(results, theme=theme(), height=HEIGHT)):
+        labels = _labels(results)
+        for index, panel in enumerate(panels(results, labels, theme(), HEIGHT)):
             show_panel(panel, f"{KEY}_panel_{index}")
     except LmcError as error:
         st.error(messages.sentence(error), icon=":material/error:")
         return
+    picked = [row for key in keys for row in table if row.key == key]
+    _show_pages(picked)
     if not backend.read_only():
-        _actions([row for key in keys for row in table if row.key == key])
+        _actions(picked)
+
+
+def _labels(results: list[Result]) -> list[str]:
+    """What results are called in figures: by their own names, else by what tells them apart."""
+    own = names().all()
+    usual = label_stored(results)
+    named = zip(results, usual, strict=True)
+    return distinguish([own.get(each.key, label) for each, label in named])
+
+
+def _show_pages(picked: list[Row]) -> None:
+    """Links to the pages of the chosen results, each page with its models once."""
+    pages = homes()
+    shown: set[tuple[str, tuple[str, ...]]] = set()
+    with st.container(horizontal=True):
+        for row in picked:
+            page, address = pages.get(row.key, ("", {}))
+            if page and (page, row.models) not in shown:
+                shown.add((page, row.models))
+                label = f"Open on the page {PAGES[page].title}"
+                show_link(page, label, address, f"{row.setting}, {row.between}")
 
 
 def _chosen_keys(table: list[Row]) -> list[str]:
@@ -130,9 +168,10 @@ def _set(keys: list[str]) -> None:
 
 def _table(fitting: list[Row], keys: list[str]) -> None:
     """The rows that fit; a choice made under another filter is kept."""
-    said = notes().all()
+    written, own, pages = notes().all(), names().all(), homes()
     frame = pd.DataFrame(
         {
+            "Name": [own.get(row.key, "") for row in fitting],
             "Models": [row.between for row in fitting],
             "Task": [f"{row.task} ({row.split})" if row.split else row.task for row in fitting],
             "Setting": [row.setting for row in fitting],
@@ -140,7 +179,8 @@ def _table(fitting: list[Row], keys: list[str]) -> None:
             "Computation": [row.kind for row in fitting],
             "Examples": [row.examples for row in fitting],
             "Computed": [row.date[:16].replace("T", " ") for row in fitting],
-            "Note": [said.get(row.key, "").partition("\n")[0] for row in fitting],
+            "Page": [url(*pages[row.key]) if row.key in pages else None for row in fitting],
+            "Note": [written.get(row.key, "").partition("\n")[0] for row in fitting],
             "From": [row.source for row in fitting],
         }
     )
@@ -165,6 +205,11 @@ def _table(fitting: list[Row], keys: list[str]) -> None:
         on_select=select,
         selection_mode="multi-row",
         selection_default={"selection": {"rows": [shown.index(k) for k in keys if k in shown]}},
+        column_config={
+            "Page": st.column_config.LinkColumn(
+                help="Opens the page that shows the result, in a new tab.", display_text=r"^(\w+)\?"
+            )
+        },
         alt=f"{len(fitting)} stored results; choose rows to draw them on one axis",
     )
 
@@ -182,6 +227,8 @@ def _actions(picked: list[Row]) -> None:
         with st.popover("Put into a study", icon=":material/playlist_add:"):
             _put(picked)
         if len(picked) == 1:
+            with st.popover("Name", icon=":material/label:"):
+                _name(picked[0])
             with st.popover("Note", icon=":material/edit_note:"):
                 _note(picked[0])
         with st.popover("Delete", icon=":material/delete:"):
@@ -218,16 +265,41 @@ def _put_in(keys: tuple[str, ...]) -> None:
         name: st.session_state[f"{KEY}_put_{name}"] or ""
         for name in ("into", "name", "title", "note")
     }
-    entry = Entry(keys=keys, title=given["title"].strip(), note=given["note"].strip())
+    own = names().all()
+    labels = tuple(_labels(found(list(keys)))) if any(key in own for key in keys) else ()
+    entry = Entry(
+        keys=keys, title=given["title"].strip(), note=given["note"].strip(), labels=labels
+    )
     folder = studies()
     if given["into"]:
         study = folder.update(given["into"], lambda study: study.with_entry(entry))
     else:
         study = folder.create(given["name"].strip() or "My study", entries=(entry,))
     st.session_state[f"{KEY}_said"] = (
-        f"Put into the study \u201c{study.title}\u201d, which has {len(study.entries)} pictures "
-        "now."
+        f"Put into the study \u201c{study.title}\u201d, which has {len(study.entries)} "
+        f"{'picture' if len(study.entries) == 1 else 'pictures'} now."
     )
+
+
+def _name(row: Row) -> None:
+    """Name a result, in the table and in figures."""
+    name = f"{KEY}_name_{row.key[:SHORT]}"
+    with st.form(f"{KEY}_name", border=False):
+        st.text_input(
+            f"Name of {row.setting}, {row.between}",
+            value=names().get(row.key),
+            placeholder=row.setting,
+            max_chars=LABEL,
+            key=name,
+        )
+        st.form_submit_button(
+            "Keep",
+            type=messages.strong(),
+            on_click=_callback(
+                lambda: names().set(row.key, " ".join((st.session_state[name] or "").split())),
+                said="Named.",
+            ),
+        )
 
 
 def _note(row: Row) -> None:

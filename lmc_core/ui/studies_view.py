@@ -45,7 +45,7 @@ def show_cards() -> None:
 def _card(study: Study) -> None:
     st.header(study.title, anchor=False)
     if study.note:
-        st.markdown(plain(study.note.partition("\n")[0]))
+        st.markdown(messages.plain(study.note.partition("\n")[0]))
     try:
         shown = next(
             iter(gather(Study(name="a", title="a", entries=study.entries[:1]), Store())), None
@@ -79,13 +79,6 @@ def _begin() -> None:
     open_study(study.name)
 
 
-def plain(text: str) -> str:
-    """A person's text as itself: nothing in it is markup, a link or an icon."""
-    for sign in "\\`*_{}[]()#+-.!|<>:$~&":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", "  \n")
-
-
 def show_study(study: Study) -> None:
     """Show a study with everything in it."""
     st.button(
@@ -98,7 +91,7 @@ def show_study(study: Study) -> None:
     )
     st.header(study.title, anchor=False)
     if study.note:
-        st.markdown(plain(study.note))
+        st.markdown(messages.plain(study.note))
     try:
         shown = gather(study, Store())
     except LmcError as error:
@@ -121,7 +114,7 @@ def show_study(study: Study) -> None:
 def _show_entry(study: Study, index: int, shown: Shown, writes: bool) -> None:
     st.subheader(shown.title, anchor=False, divider="gray")
     if shown.entry.note:
-        st.markdown(plain(shown.entry.note))
+        st.markdown(messages.plain(shown.entry.note))
     if shown.missing:
         count = len(shown.missing)
         st.warning(
@@ -153,7 +146,7 @@ def _change(study: Study, index: int, shown: Shown) -> None:
         for key in entry.keys:
             own = labels.get(key, "")
             st.text_input(
-                f"Label of {key[:12]}",
+                f"Label of {usual.get(key, key[:12])}",
                 value=own,
                 placeholder=usual.get(key, ""),
                 key=f"{name}_{key[:12]}",

@@ -4,17 +4,20 @@ all pairs of widths.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
-
-import streamlit as st
+from typing import TYPE_CHECKING
 
 from lmc_core.matching.methods import METHODS
 from lmc_core.models.listing import Row
-from lmc_core.ui import catalogue, controls
+from lmc_core.ui import catalogue, controls, current, symmetry_controls
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.options import Several
 from lmc_core.ui.setting import PLAIN, Setting, all_classes
+
+if TYPE_CHECKING:
+    from streamlit.delta_generator import DeltaGenerator
 
 # sizes that may differ; all others have to be equal
 GROWS = ("width", "heads", "key heads", "units")
@@ -30,7 +33,7 @@ WAYS = Several(
     NAMES.__getitem__,
     falls_back=False,
 )
-STEPS = replace(controls.STEPS, help="Of the gradient, on training examples.")
+STEPS = replace(symmetry_controls.STEPS, help="Of the gradient, on training examples.")
 FIRST = "vit-fashion-narrow-s0", "vit-fashion-s0"
 # what is chosen at first: a pair takes half a minute
 EXAMPLES, POINTS = replace(controls.EXAMPLES, default="500"), replace(controls.POINTS, default=11)
@@ -59,13 +62,13 @@ def narrow_models(known: Known) -> list[str]:
 def choose_widths(known: Known, key: str) -> Pair:
     """Two lists, the second with the models that the first fits into."""
     names = narrow_models(known)
-    st.subheader("Models", anchor=False)
+    usual, now = _find_usual(known, names), _find_current(known, names)
     a = controls.make_model(
         "a",
         "Narrow model, at \u03bb = 0",
         known,
         names,
-        FIRST[0] if FIRST[0] in names else names[0],
+        (now or usual)[0],
         "It is widened to the sizes of the other, and still computes what it did.",
     ).show(key)
     wide = [name for name in known if fits(known[a], known[name])]
@@ -74,18 +77,48 @@ def choose_widths(known: Known, key: str) -> Pair:
         "Wide model, at \u03bb = 1",
         known,
         wide,
-        FIRST[1] if FIRST[1] in wide else wide[0],
+        next((one for one in ((now or usual)[1], FIRST[1]) if one in wide), wide[0]),
         "Models that hold the narrow one.",
     ).show(key)
+    if (a, b) not in (now, usual):
+        current.keep([a, b])
     return known[a], known[b]
 
 
-def choose_ways(pair: Pair, key: str) -> list[Setting]:
-    """Which ways to match are shown beside zeros appended; returns their settings, zeros first."""
+def _find_usual(known: Known, narrow: Sequence[str]) -> tuple[str, str]:
+    """The pair that is shown where nothing was chosen yet."""
+    if set(FIRST) <= set(known) and FIRST[0] in narrow:
+        return FIRST
+    return narrow[0], next(name for name in known if fits(known[narrow[0]], known[name]))
+
+
+def _find_current(known: Known, narrow: Sequence[str]) -> tuple[str, str] | None:
+    """The current pair of the session, or one that has one of its models; None where there is no
+    such pair of two widths.
+    """
+    now = [name for name in current.read()[:2] if name in known]
+    if len(now) == 2 and fits(known[now[0]], known[now[1]]):
+        return now[0], now[1]
+    for name in now:
+        held = next((each for each in narrow if fits(known[each], known[name])), None)
+        if held is not None:
+            return held, name
+        if name in narrow:
+            return name, next(each for each in known if fits(known[name], known[each]))
+    return None
+
+
+def choose_ways(pair: Pair, key: str, more: DeltaGenerator) -> list[Setting]:
+    """Which ways to match are shown beside zeros appended; returns their settings, zeros first.
+
+    Args:
+        pair: of models.
+        key: prefix of the widgets' keys.
+        more: a part of the page for the steps of learning.
+    """
     largest = catalogue.find_largest(pair[1])
-    st.subheader("Ways to match", anchor=False)
     ways = WAYS.show(key)
-    steps = STEPS.show(key) if "learned" in ways else STEPS.prepare(key)
+    steps = STEPS.show(key, where=more) if "learned" in ways else STEPS.prepare(key)
     weight = all_classes(largest)
     chosen = {"weight": weight, "learned": Setting("learned", weight.classes, steps)}
     return [PLAIN, *(chosen[way] for way in ways)]

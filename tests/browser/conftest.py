@@ -122,15 +122,15 @@ def guarded(page: Page) -> Iterator[Page]:
             strangers.append(request.url)
 
     def said(message) -> None:
-        # On a deep link Streamlit's front end looks for its server below the page's address first,
-        # which is answered with 404.
-        looking = message.location.get("url", "").endswith(
-            ("/_stcore/health", "/_stcore/host-config")
-        )
-        if message.type == "error" and not looking:
+        if message.type == "error":
             complaints.append(message.text)
 
+    def answered(response) -> None:
+        if response.status >= 400:
+            complaints.append(f"{response.status} for {response.url}")
+
     page.on("request", asked)
+    page.on("response", answered)
     page.on("console", said)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.set_default_timeout(PAGE_LIMIT)

@@ -129,8 +129,9 @@ def opens_offline(page: Page, file: Path) -> None:
 def test_results_in_the_store_appear_at_once_and_the_address_holds_the_state(server, visit):
     page = visit(server + SMALL)
     expect(page.get_by_text("All 3 curves are stored")).to_be_visible()
+    page.get_by_text("More settings").click()
     page.get_by_role("button", name="Remove Permutations only from the figure.").or_(
-        page.locator("[data-testid=stSidebar] [data-testid=stBaseButton-tertiary]")
+        page.get_by_test_id("stExpander").get_by_test_id("stBaseButton-tertiary")
     ).first.click()
     expect(page.get_by_text("All 2 curves are stored")).to_be_visible()
     page.wait_for_url(re.compile("with=none"))
@@ -145,7 +146,7 @@ def test_a_link_of_the_start_page_wins_over_what_was_chosen_before(server, visit
     page.wait_for_url(re.compile("/barrier.*method=learned"))
     settle(page)
     expect(page.get_by_text("All 4 curves are stored")).to_be_visible()
-    expect(page.get_by_text("All classes, learned (chosen above)")).to_be_visible()
+    expect(page.get_by_test_id("stSidebar").get_by_text("Learned", exact=True)).to_be_visible()
 
 
 def test_cancel(server, visit):

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from lmc_core.numbers import estimate, number
 from lmc_core.runs.partial import Unfinished
+from lmc_core.symmetry.spaces import KINDS
 from tests.pages.conftest import Installation
 from tests.pages.reading import (
     box,
@@ -312,3 +313,80 @@ def test_a_curve_is_drawn_on_the_examples_so_far(at, app, keys):
     app.begin(0.25, "measuring the loss on 200 examples")
     at.run()
     assert not at.exception and "on 50 of 200 examples. The band" in words(at)
+
+
+def preset(at):
+    return next(each for each in at.button_group if each.key == "barrier_preset")
+
+
+def test_a_preset_chooses_all_classes_at_once(at, app):
+    at.query_params["with"] = "none"
+    at.run()
+    assert preset(at).value == "all"
+    preset(at).set_value("permutations").run()
+    assert [parameter(at, kind) for kind in CLASSES] == [*["permutation"] * 3, "none", "none"]
+    preset(at).set_value("none").run()
+    assert parameter(at, "method") == "none" and box(at, "Method").disabled
+    preset(at).set_value("all").run()
+    assert parameter(at, "query-key") == "invertible" and parameter(at, "method") == "weight"
+
+
+def test_the_classes_are_shown_for_custom_alone_and_begin_with_those_of_the_preset(at, app):
+    at.query_params["with"] = "none"
+    at.run()
+    shown = [each.key for each in at.button_group]
+    assert "barrier_units" not in shown
+    preset(at).set_value("permutations").run()
+    preset(at).set_value("custom").run()
+    classes = {each.key: each.value for each in at.button_group}
+    assert [classes[f"barrier_{kind}"] for kind in CLASSES] == [
+        *["permutation"] * 3,
+        "none",
+        "none",
+    ]
+    residual = next(each for each in at.button_group if each.key == "barrier_residual")
+    residual.set_value("orthogonal").run()
+    press(at, "Run")
+    assert "Permutations with orthogonal residual: " in progress(at) or app.waiting()[-1]
+    assert dict(app.requests()[-1].classes)["residual"] == "orthogonal"
+
+
+def test_a_preset_follows_the_family(at, app):
+    """By the lists the same pair gets what a fresh address of it gets."""
+    at.query_params["with"] = "none"
+    at.run()
+    at.selectbox[0].set_value("mixtral-plays-s0").run()
+    fresh = page("barrier", a="mixtral-plays-s0", b="mixtral-plays-s1").run()
+    kinds = [name for name in fresh.query_params if name in KINDS]
+    assert "experts" in kinds and "rotary" in parameters(fresh, "query-key")
+    assert {name: parameter(at, name) for name in KINDS} == {
+        name: parameter(fresh, name) for name in KINDS
+    }
+
+
+@pytest.mark.parametrize(
+    ("address", "wanted"),
+    [
+        ({}, "all"),
+        ({"method": "none"}, "none"),
+        (dict(zip(CLASSES, [*["permutation"] * 3, "none", "none"], strict=True)), "permutations"),
+        ({"residual": "permutation"}, "custom"),
+        ({"residual": "nonsense"}, "all"),
+    ],
+)
+def test_an_address_says_which_preset_it_is(at, app, address, wanted):
+    at.query_params.update(address)
+    assert preset(at.run()).value == wanted
+
+
+def test_the_same_model_twice_is_said_before_a_run(at, app):
+    at.query_params["b"] = "vit-fashion-s0"
+    at.run()
+    assert "A and B are the same model" in at.warning[0].value and not app.waiting()
+
+
+def test_choosing_b_as_a_lets_them_change_places(at, app):
+    at.run()
+    at.selectbox[0].set_value("vit-fashion-s1").run()
+    assert [each.value for each in at.selectbox[:2]] == ["vit-fashion-s1", "vit-fashion-s0"]
+    assert not at.warning

@@ -6,7 +6,15 @@ from streamlit import config
 from lmc_core.errors import BadInput
 from lmc_core.folders import app_folder
 from lmc_core.server.launch import OPTIONS, command, free_port, launch
-from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations
+from lmc_core.ui.setting import (
+    PLAIN,
+    Setting,
+    all_classes,
+    classes_of,
+    name_settings,
+    only_permutations,
+    preset_of,
+)
 
 LARGEST = {
     "residual": "orthogonal",
@@ -26,6 +34,33 @@ def test_labels():
     assert [
         each.label(LARGEST) for each in (PLAIN, all_classes(LARGEST), only_permutations(LARGEST))
     ] == ["Plain average", "All classes", "Permutations only"]
+
+
+def test_presets():
+    permuted = classes_of("permutations", LARGEST)
+    assert permuted["query-key"] == "none" and permuted["residual"] == "permutation"
+    assert preset_of(LARGEST, LARGEST) == "all" and preset_of(permuted, LARGEST) == "permutations"
+    assert preset_of({**LARGEST, "units": "none"}, LARGEST) == "custom"
+
+
+def test_settings_side_by_side_have_names_of_their_own():
+    far = {kind: "none" for kind in LARGEST} | {"units": "permutation"}
+    settings = [
+        Setting.of("learned", LARGEST, 300),
+        Setting.of("learned", LARGEST, 600),
+        Setting.of("weight", {**LARGEST, "query-key": "none"}),
+        Setting.of("weight", {**far, "value-output": "orthogonal"}),
+        Setting.of("weight", {**far, "query-key": "orthogonal", "residual": "orthogonal"}),
+        Setting.of("weight", {**far, "query-key": "orthogonal", "value-output": "orthogonal"}),
+    ]
+    assert name_settings(settings, LARGEST) == [
+        "All classes, learned, 300 steps",
+        "All classes, learned, 600 steps",
+        "All classes without query-key",
+        "Custom (1)",
+        "Custom (2)",
+        "Custom (3)",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""What all pages share around their content: the product's mark with its name, and an ear for a
+change of the theme.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+from streamlit.components.v2 import component
+
+from lmc_core.ui.panels import theme
+
+PRODUCT = "LMC Explorer"
+INK = {"light": "#0f161c", "dark": "#e8edf1"}  # as the text of .streamlit/config.toml
+WORDMARK = """<svg xmlns="http://www.w3.org/2000/svg" width="210" height="32" viewBox="0 0 210 32">
+<rect width="32" height="32" rx="6" fill="#0b5a7d"/>
+<path d="M4 24 C10 24 11 7 16 7 S22 24 28 24" fill="none" stroke="#b3bac2" stroke-width="2.6"
+ stroke-dasharray="3.4 2"/>
+<path d="M4 24 C10 24 12 20 16 20 S22 24 28 24" fill="none" stroke="#ffffff" stroke-width="2.8"/>
+<text x="42" y="23" font-size="21" font-weight="600" fill="{ink}"
+ font-family="'IBM Plex Sans', 'Helvetica Neue', Arial, sans-serif">{name}</text>
+</svg>"""
+# A change of a colour of the theme, by the system or in the menu, begins a transition.
+STYLE = """
+span { color: var(--st-background-color); transition: color 1ms; position: absolute; }
+"""
+EAR = """
+export default function ({ parentElement, setTriggerValue }) {
+  const probe = parentElement.querySelector("span");
+  const heard = () => setTriggerValue("theme", getComputedStyle(probe).color);
+  probe.addEventListener("transitionend", heard);
+  return () => probe.removeEventListener("transitionend", heard);
+}
+"""
+_EAR = component("theme_ear", html="<span aria-hidden='true'></span>", css=STYLE, js=EAR)
+
+
+def show_mark() -> None:
+    """Show the product's mark and name, in the theme's colour of text."""
+    st.logo(WORDMARK.format(ink=INK[theme()], name=PRODUCT), size="medium")
+
+
+def follow_theme() -> None:
+    """Run the page again when its theme changes, so that figures follow at once.
+
+    The script knows the theme only from what the browser sends with a run.
+    """
+    _EAR(key="theme_ear", height=1, on_theme_change=lambda: None)
