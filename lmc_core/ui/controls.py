@@ -178,14 +178,22 @@ def add_model(key: str) -> None:
 
 
 def _choose_added(added: str, key: str) -> str:
-    """Choose a model that was just added: as B where it fits A, else as A; returns what is said."""
-    row = custom_models.row_of(added)
+    """Choose a model that was just added, as B beside a model that fits it; returns what is said.
+
+    Args:
+        added: its name in the lists.
+        key: prefix of the widgets' keys.
+    """
     known = catalogue.models()
+    row, name = known[added], messages.plain(custom_models.title(added))
+    about = f"**{name}**: {row['family']}, width {row['width']}, {row['parameters']:,} parameters."
     a = st.session_state.get(f"{key}_a")
-    place = "b" if a in known and alike(known[a], row) else "a"
-    st.session_state[f"{key}_{place}"] = added
-    about = f"{row['family']}, width {row['width']}, {row['parameters']:,} parameters"
-    return f"{custom_models.title(added)} is model {place.upper()} now: {about}."
+    fitting = [each for each in find_alike(known, added) if each == a] or find_alike(known, added)
+    if not fitting:
+        return f"{about} It is in the lists; add a second of the same sizes to compare it with."
+    st.session_state[f"{key}_a"] = st.session_state[f"{key}_was"] = fitting[0]
+    st.session_state[f"{key}_b"] = added
+    return f"{about} It is model B now."
 
 
 def _list_added(key: str) -> None:

@@ -227,10 +227,8 @@ def _actions(picked: list[Row]) -> None:
         with st.popover("Put into a study", icon=":material/playlist_add:"):
             _put(picked)
         if len(picked) == 1:
-            with st.popover("Name", icon=":material/label:"):
-                _name(picked[0])
-            with st.popover("Note", icon=":material/edit_note:"):
-                _note(picked[0])
+            with st.popover("Name and note", icon=":material/edit_note:"):
+                _describe(picked[0])
         with st.popover("Delete", icon=":material/delete:"):
             _delete(picked)
 
@@ -281,10 +279,15 @@ def _put_in(keys: tuple[str, ...]) -> None:
     )
 
 
-def _name(row: Row) -> None:
-    """Name a result, in the table and in figures."""
-    name = f"{KEY}_name_{row.key[:SHORT]}"
-    with st.form(f"{KEY}_name", border=False):
+def _describe(row: Row) -> None:
+    """Name a result, in the table and in figures, and write a note on it."""
+    name, note = (f"{KEY}_{what}_{row.key[:SHORT]}" for what in ("name", "note"))
+
+    def keep() -> None:
+        names().set(row.key, " ".join((st.session_state[name] or "").split()))
+        notes().set(row.key, st.session_state[note] or "")
+
+    with st.form(f"{KEY}_describe", border=False):
         st.text_input(
             f"Name of {row.setting}, {row.between}",
             value=names().get(row.key),
@@ -292,26 +295,9 @@ def _name(row: Row) -> None:
             max_chars=LABEL,
             key=name,
         )
+        st.text_area("Note", value=notes().get(row.key), key=note)
         st.form_submit_button(
-            "Keep",
-            type=messages.strong(),
-            on_click=_callback(
-                lambda: names().set(row.key, " ".join((st.session_state[name] or "").split())),
-                said="Named.",
-            ),
-        )
-
-
-def _note(row: Row) -> None:
-    with st.form(f"{KEY}_note", border=False):
-        name = f"{KEY}_note_{row.key[:SHORT]}"
-        st.text_area(f"Note on {row.setting}, {row.between}", value=notes().get(row.key), key=name)
-        st.form_submit_button(
-            "Keep",
-            type=messages.strong(),
-            on_click=_callback(
-                lambda: notes().set(row.key, st.session_state[name] or ""), said="Noted."
-            ),
+            "Keep", type=messages.strong(), on_click=_callback(keep, said="Kept.")
         )
 
 

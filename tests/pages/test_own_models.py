@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.errors import LmcError
+from lmc_core.errors import LmcError, UnknownName
 from lmc_core.ui import catalogue, custom_models
 from lmc_core.ui.pages import script
 
@@ -102,10 +102,60 @@ def test_the_page_adds_a_model_and_says_why_it_does_not(inside: Path) -> None:
     )
     app.text_input(key="barrier_add").set_value(f"path:{inside / 'mine'}").run()
     assert not app.exception and not app.error
-    assert f"path:{inside / 'mine'}" in app.selectbox(key="barrier_a").options or any(
-        str(inside / "mine") in option or "tiny" in option
-        for option in app.selectbox(key="barrier_a").options
-    )
+    assert app.success[0].value.startswith("**mine**: gpt2, width 16, ")
+    assert "add a second of the same sizes" in app.success[0].value
+    assert [
+        option for option in app.selectbox(key="barrier_a").options if option.startswith("mine")
+    ] == ["mine · seed 0 · width 16"]
+
+
+def test_the_second_of_a_pair_is_chosen_with_the_first(
+    inside: Path, tiny_gpt2_pair: tuple[Path, Path]
+) -> None:
+    shutil.copytree(tiny_gpt2_pair[1], inside / "other")
+    names = [f"path:{inside / name}" for name in ("mine", "other")]
+    app = AppTest.from_file(str(script("barrier")), default_timeout=120).run()
+    for name in names:
+        app.text_input(key="barrier_add").set_value(name).run()
+    assert not app.exception and not app.error
+    assert app.success[0].value.endswith("It is model B now.")
+    assert [app.selectbox(key=f"barrier_{place}").value for place in "ab"] == names
+    later = AppTest.from_file(str(script("barrier")), default_timeout=120).run()  # another session
+    listed = later.selectbox(key="barrier_a").options
+    assert [option.partition(" ")[0] for option in listed][-2:] == ["mine", "other"]
+    later.button(key="barrier_forget_0").click().run()
+    assert custom_models.remembered() == names[1:]
+    assert "mine" not in [
+        option.partition(" ")[0] for option in later.selectbox(key="barrier_a").options
+    ]
+    assert (inside / "mine" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("path:/home/me/models/mine", "mine"),
+        ("extra:path:/home/me/mine", "mine (extra tensors left out)"),
+        ("path:/home/me/base+path:/home/me/adapter", "base + adapter"),
+        ("hf:org/name", "hf:org/name"),
+        ("vit-fashion-s0", "vit-fashion-s0"),
+    ],
+)
+def test_a_model_is_called_by_its_folder(name: str, title: str) -> None:
+    assert custom_models.title(name) == title
+
+
+def test_a_damaged_list_is_an_empty_one(home: Path) -> None:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / custom_models.FILE).write_text("{")
+    assert custom_models.remembered() == []
+    (home / custom_models.FILE).write_text('["path:/gone", 3]')
+    assert custom_models.remembered() == ["path:/gone"]
+    assert "path:/gone" not in catalogue.models()
+
+
+def test_no_sentence_lists_nothing() -> None:
+    assert "expected one of" not in str(UnknownName.of("model", "mine", []))
 
 
 def test_a_server_for_an_audience_offers_no_such_field(monkeypatch: pytest.MonkeyPatch) -> None:

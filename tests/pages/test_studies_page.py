@@ -152,7 +152,7 @@ def test_put_into_a_new_study_and_into_a_known_one(at: AppTest, keys: list[str])
     at.text_input(key="studies_put_name").set_value("Mine")
     at.text_area(key="studies_put_note").set_value("why")
     press(at, "Put in")
-    assert "Put into the study \u201cMine\u201d, which has 1 pictures now." in words(at)
+    assert "Put into the study \u201cMine\u201d, which has 1 picture now." in words(at)
     at.selectbox(key="studies_put_into").set_value("mine")
     press(at, "Put in")
     found = Studies().get("mine")
@@ -169,6 +169,24 @@ def test_note_on_a_result_is_found_by_the_search(at: AppTest, keys: list[str]):
     assert Notes().get(keys[1]) == "look again"
     at.text_input(key="studies_q").set_value("again look").run()
     assert list(at.dataframe[0].value["Note"]) == ["look again"]
+
+
+def test_a_result_is_named_in_table_search_figure_and_study(at: AppTest, keys: list[str]):
+    at.query_params["show"] = [keys[1][:12]]
+    at.run()
+    at.text_input(key=f"studies_name_{keys[1][:12]}").set_value("  The  first ")
+    press(at, "Keep")
+    assert "The first" in alts(at)[0]
+    at.text_input(key="studies_put_name").set_value("Mine")
+    press(at, "Put in")
+    assert Studies().get("mine").entries[0].labels == ("The first",)
+    at.text_input(key="studies_q").set_value("the first").run()
+    assert list(at.dataframe[0].value["Name"]) == ["The first"]
+
+
+def test_rows_lead_to_their_page_where_their_models_are_here(at: AppTest, keys: list[str]):
+    at.run()
+    assert set(at.dataframe[0].value["Page"]) == {None}  # these models were made for this test
 
 
 def test_delete_and_bring_back(at: AppTest, home: Path, keys: list[str], study):
