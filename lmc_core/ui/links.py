@@ -158,7 +158,7 @@ def _home_address(
         return {**data, **more, "resolution": str(request.get("resolution"))}
     found = address_of(page, rows, setting, data)
     if page == "merge":
-        found["frame"] = find_frame(setting.method, settings).name
+        found |= _merge_address(request, find_frame(setting.method, settings).name)
         if setting.classes and {value for _, value in setting.classes} <= {"none", "permutation"}:
             found["symmetries"] = "permutations"
     elif what == "plane":
@@ -169,6 +169,24 @@ def _home_address(
         found["points"] = str(request["points"])
     if page == "widths":
         found["ways"] = "none" if setting == PLAIN else setting.method
+    return found
+
+
+def _merge_address(request: Mapping[str, object], frame: str) -> Address:
+    """Query parameters of ways to merge in a frame.
+
+    Answers of an ensemble are the same in every frame, and measured in the first alone.
+    """
+    merges = cast("Sequence[tuple[str, Sequence[tuple[str, object]]]]", request.get("merges") or ())
+    names = [name for name, _ in merges]
+    weights = cast("Sequence[float]", request.get("weights") or ())
+    found: Address = {"frame": [frame], "merge": names}
+    if "ensemble" not in names and frame != "none":
+        found = {"frame": ["none", frame], "merge": [*names, "ensemble"]}
+    if touched := [f"{name}.{field}={value}" for name, pairs in merges for field, value in pairs]:
+        found["set"] = touched
+    if len(set(weights)) > 1:
+        found["weights"] = ",".join(f"{weight / max(weights):g}" for weight in weights)
     return found
 
 
