@@ -36,6 +36,9 @@ class Base:
         if scope["type"] != "http" or scope["path"].rpartition("/")[2] not in self.pages:
             await self.app(scope, receive, send)
             return
+        # as plain text: what the server compresses cannot be written into
+        headers = [pair for pair in scope["headers"] if pair[0].lower() != b"accept-encoding"]
+        scope = {**scope, "headers": headers}
         start: Message | None = None
         body = b""
 

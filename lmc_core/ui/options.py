@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 T = TypeVar("T")
-Shape = Literal["list", "buttons", "slider"]
+Shape = Literal["list", "buttons", "pills", "slider"]
 NONE = "none"  # in an address, for several of which there are none
 
 
@@ -37,7 +37,8 @@ class Option(Generic[T]):
         choices: what it can be; written in an address by `str`.
         default: at first.
         help: what a person reads who asks.
-        shape: a list to open, buttons side by side, or a slider.
+        shape: a list to open, buttons side by side, the same apart so that they may need two
+            lines, or a slider.
         shown: how a choice is written for people.
         hidden: whether the label is for screen readers alone.
         suffix: of the control's key, where several share a query parameter.
@@ -105,8 +106,9 @@ class Option(Generic[T]):
                 disabled=disabled,
                 on_change=on_change,
             )
-        elif self.shape == "buttons":
-            place.segmented_control(
+        elif self.shape in ("buttons", "pills"):
+            row = place.segmented_control if self.shape == "buttons" else place.pills
+            row(
                 self.label,
                 self.choices,
                 key=key,

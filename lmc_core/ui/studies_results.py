@@ -149,15 +149,15 @@ def _table(fitting: list[Row], keys: list[str]) -> None:
     written, own, pages = notes().all(), names().all(), homes()
     frame = pd.DataFrame(
         {
-            "Name": [own.get(row.key, "") for row in fitting],
+            "Page": [url(*pages[row.key]) if row.key in pages else None for row in fitting],
+            **({"Name": [own.get(row.key, "") for row in fitting]} if own else {}),
             "Models": [row.between for row in fitting],
-            "Task": [f"{row.task} ({row.split})" if row.split else row.task for row in fitting],
             "Setting": [row.setting for row in fitting],
             "Result": [row.number for row in fitting],
+            "Task": [f"{row.task} ({row.split})" if row.split else row.task for row in fitting],
             "Computation": [row.kind for row in fitting],
             "Examples": [row.examples for row in fitting],
             "Computed": [row.date[:16].replace("T", " ") for row in fitting],
-            "Page": [url(*pages[row.key]) if row.key in pages else None for row in fitting],
             "Note": [written.get(row.key, "").partition("\n")[0] for row in fitting],
             "From": [row.source for row in fitting],
         }

@@ -43,7 +43,7 @@ PRESET = Option(
     "**None**: the plain average.\n\n**Permutations**: units, heads and the like are reordered; "
     "planes inside heads stay.\n\n**All**: the largest class of maps that this architecture "
     "admits, for every kind of space.\n\n**Custom**: a class for every kind of space.",
-    "buttons",
+    "pills",
     PRESETS.__getitem__,
 )
 STEPS = Option(
