@@ -41,7 +41,8 @@ def ask(path: str, answer: Response, method: str = "GET") -> tuple[dict[bytes, b
     said: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.Event().wait()  # a browser that has asked and stays
+        raise AssertionError
 
     async def send(message: Message) -> None:
         said.append(message)

@@ -63,11 +63,12 @@ def test_models_of_two_widths_lead_to_the_page_of_widths(app: Installation) -> N
 
 
 def shipped() -> list[Any]:
-    """One stored result of every kind, setting and page that came with the app."""
+    """One stored result of every kind, plane, frame and width that came with the app."""
     found: dict[tuple[object, ...], Any] = {}
     for entry in Store().list():
         request = entry.request
-        about = (request["what"], request.get("kind"), request.get("method"), request.get("names"))
+        frame = request.get("method") if request["what"] == "merge" else None
+        about = (request["what"], request.get("kind"), frame, request.get("names"))
         found.setdefault(tuple(map(str, about)), entry)
     return list(found.values())
 
