@@ -115,13 +115,12 @@ def test_the_theme_can_be_chosen(server, guarded, visit):
 
 
 def test_keys_alone_lead_from_the_start_to_a_downloaded_barrier(server, visit):
-    """Tab, Enter and space; the address is that of a small computation from the second page on."""
     page = visit(server)
 
-    def reach(words: str, most: int = 60) -> None:
+    def reach(words: str, most: int = 120) -> None:
         for _ in range(most):
             page.keyboard.press("Tab")
-            if focused(page).startswith(words):
+            if words in focused(page):
                 return
         raise AssertionError(f"{words} is not reached by {most} presses of Tab")
 
@@ -130,7 +129,6 @@ def test_keys_alone_lead_from_the_start_to_a_downloaded_barrier(server, visit):
     page.wait_for_url(re.compile("/barrier"))
     settle(page)
     expect(page.get_by_text("curves are stored")).to_be_visible()
-    page.locator("body").press("Home")
     reach("CSV")
     with page.expect_download() as taken:
         page.keyboard.press("Enter")
