@@ -1,9 +1,9 @@
 """Functions that need torch, called in a process of their own by one that does without.
 
 The app's server draws, reads the store, and hands requests to workers. What it has to ask of models
-meanwhile (a request, the classes of their spaces, the small networks of the lecture) is computed in
-one helper, which imports torch when it is first asked, keeps what it has read, and ends after a
-while without a question. Everywhere else the function is called right here.
+meanwhile (a request, the classes of their spaces) is computed in one helper, which imports torch
+when it is first asked, keeps what it has read, and ends after a while without a question.
+Everywhere else the function is called right here.
 """
 
 from __future__ import annotations

@@ -1,12 +1,16 @@
 """Measure the barriers that the lecture shows, into assets/lecture/barriers.json.
 
     python scripts/lecture.py [--threads 1] [--without-learning]
+    python scripts/lecture.py --networks
 
 Every number comes from an ordinary request (`lmc barrier` gives the same) and is taken from the
 store of results (LMC_HOME) where it is there already. Two parts: every choice of classes for one
 pair of Vision Transformers (test split, 1,000 images), and every pair of each family of the zoo
 with four settings (as `benchmarks/barriers.toml` asks for them). The first run takes some hours on
 two cores, nearly all of it learning; the file is written after every result.
+
+With `--networks` it measures instead what the slides show of small networks (every exchange, turn and
+stretch), in some ten seconds, into assets/lecture/networks.json.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from typing import Any
 from lmc_core.folders import assets
 
 FILE = assets() / "lecture" / "barriers.json"
+NETWORKS = assets() / "lecture" / "networks.json"
 PAIR = ("zoo:vit-fashion-s0", "zoo:vit-fashion-s1")
 LEARNED = {"steps": 400}
 FAMILIES = {  # name for people -> names in the zoo, and how docs/results.md measures them
@@ -82,6 +87,28 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
+def measure_networks() -> int:
+    """Measure every state of the slides that show networks, and write it."""
+    import torch
+
+    from lmc_core import __version__
+    from lmc_core.lecture.networks import IMAGES, MIXTURE, measure
+    from lmc_core.lecture.networks import PAIR as ENDS
+
+    card = {
+        "about": "What the slides of the lecture show of small networks, in every state that can "
+        "be set; four significant digits.",
+        "made by": "python scripts/lecture.py --networks",
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": {"lmc": __version__, "torch": torch.__version__},
+        "models": [IMAGES, MIXTURE, *ENDS],
+    }
+    found = {"card": card, **measure(lambda share, words: print(words, file=sys.stderr))}
+    text = json.dumps(found, separators=(",", ":"), ensure_ascii=False)
+    NETWORKS.write_text(text + "\n", encoding="utf-8")
+    return 0
+
+
 def main() -> int:
     """Measure what is missing and write the file."""
     parser = argparse.ArgumentParser(
@@ -93,9 +120,16 @@ def main() -> int:
         action="store_true",
         help="leave out choices of classes that would have to learn",
     )
+    parser.add_argument(
+        "--networks", action="store_true", help="measure the small networks of the slides instead"
+    )
     arguments = parser.parse_args()
 
     import torch
+
+    if arguments.networks:
+        torch.set_num_threads(arguments.threads)
+        return measure_networks()
 
     from lmc_core import __version__, load, permutations_only, zoo
     from lmc_core.runs import get_executor

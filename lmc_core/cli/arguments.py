@@ -318,6 +318,10 @@ SWEEP = (
     file("--markdown", "write the table in Markdown"),
     file("--figure", "write the matrices of barriers, as .svg, .pdf, .png or .html"),
 )
+LECTURE = (
+    file("--html", "write the whole lecture as one page that opens without a network"),
+    json("print the slides as an object"),
+)
 RESULTS = (
     json("print a list of objects"),
     argument(

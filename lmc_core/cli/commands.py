@@ -24,6 +24,7 @@ EXAMPLES = """examples:
 --out merged
   lmc sweep benchmarks/barriers.toml --dry-run
   lmc equivariance --kind broken --form resilient --price 0.3
+  lmc lecture --html lecture.html
 """
 
 
@@ -89,6 +90,9 @@ COMMANDS: dict[str, Command] = {
         "Run every combination of models, methods and settings of a file, and print one table.",
         typed.SWEEP,
         computes=True,
+    ),
+    "lecture": Command(
+        "List the slides of the lecture, or write it as one HTML file.", typed.LECTURE
     ),
     "results": Command("List what has been computed.", typed.RESULTS),
     "report": Command(

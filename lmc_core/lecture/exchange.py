@@ -50,7 +50,7 @@ def exchange_units(
     half = live.outputs(
         _partly(live, whole, dict.fromkeys(taken, False) | {f"blocks.{block}.down.weight": True})
     )
-    telling = int(((half - live.reference).abs().amax(1) / live.reference.abs().amax(1)).argmax())
+    telling = _telling(live, half)
     return Units(
         _by_unit(live, f"blocks.{block}.up.weight", space, state),
         _by_unit(live, f"blocks.{block}.down.weight", space, state),
@@ -58,6 +58,11 @@ def exchange_units(
         after[telling].numpy(),
         relative_difference(live.reference, after),
     )
+
+
+def _telling(live: Live, outputs: Tensor) -> int:
+    """Number of the example whose outputs differ most from the model's own."""
+    return int(((outputs - live.reference).abs().amax(1) / live.reference.abs().amax(1)).argmax())
 
 
 def _partly(
@@ -88,10 +93,20 @@ def exchange_heads(live: Live, block: int, i: int, j: int, outputs: bool = True)
     """
     space = f"heads.{block}"
     whole = live.moved({space: Permutation(swapped(live.model.layout.spaces[space].size, i, j))})
-    state = _partly(live, whole, {f"blocks.{block}.output.weight": outputs})
+    name = f"blocks.{block}.output.weight"
+    state = _partly(live, whole, {name: outputs})
     before = scores(live, block, live.model.state)[0].softmax(-1)
     after = scores(live, block, state)[0].softmax(-1)
-    return Heads(after.numpy(), before.numpy(), live.difference(state))
+    said = live.outputs(state)
+    telling = _telling(live, live.outputs(_partly(live, whole, {name: False})))
+    return Heads(
+        after.numpy(),
+        before.numpy(),
+        _by_unit(live, name, space, state)[..., 0],
+        live.reference[telling].numpy(),
+        said[telling].numpy(),
+        relative_difference(live.reference, said),
+    )
 
 
 def queries_and_keys(live: Live, block: int, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

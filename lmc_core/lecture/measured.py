@@ -59,11 +59,19 @@ class Heads:
     Attributes:
         attention: what the head at each place looks at, `[heads, tokens, tokens]`, first example.
         before: the same in the model's own order.
+        writing: columns of the output matrix that belong to each place, `[heads, width]`, one of
+            each.
+        outputs: of the example that an exchange without the output matrix changes most,
+            `[classes]`, in the model's own order.
+        after: the same now.
         difference: largest relative difference of the outputs over all examples.
     """
 
     attention: np.ndarray
     before: np.ndarray
+    writing: np.ndarray
+    outputs: np.ndarray
+    after: np.ndarray
     difference: float
 
 
@@ -157,6 +165,7 @@ class Turned:
             `[width, edge, edge]`.
         before: weights that touch the stream, a sample `[weights]`.
         after: the same after the turn.
+        reading: whether each of them reads from the stream; the others write to it.
         cosine: of all weights that touch the stream with those before.
         outputs: of the first example, `[classes]`.
         difference: largest relative difference of the outputs over all examples.
@@ -165,6 +174,7 @@ class Turned:
     filters: np.ndarray
     before: np.ndarray
     after: np.ndarray
+    reading: np.ndarray
     cosine: float
     outputs: np.ndarray
     difference: float

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lmc_core.lecture.measured import Tilted, Turned
 from lmc_core.lecture.sandbox import Live
+from lmc_core.symmetry.check import relative_difference
 from lmc_core.symmetry.elements import Orthogonal, ones_complement
 
 SEED = 4  # of the planes that turn; any other shows the same
@@ -49,38 +50,48 @@ def whole_rotation(size: int, angle: float) -> Tensor:
     return result
 
 
-def turn_stream(live: Live, degrees: float, sample: int = 1500) -> Turned:
+def turn_stream(live: Live, degrees: float, readers: bool = True, sample: int = 400) -> Turned:
     """Turn the residual stream of a canonical Vision Transformer, and with it all that writes to it
-    or reads from it.
+    and reads from it, or only what writes.
 
     Args:
         live: the model in canonical form.
         degrees: by which every plane turns.
+        readers: whether the weights that read from the stream turn as well.
         sample: how many weights are shown.
     """
     layout = live.model.layout
     size = layout.spaces["residual"].size
     state = live.moved({"residual": Orthogonal(whole_rotation(size, math.radians(degrees)))})
-    touched = [
-        block.name
+    roles = {
+        block.name: axis.role
         for block in layout.blocks
-        if any(axis.space == "residual" for axis in block.axes)
-    ]
-    touched = [name for name in touched if "norm" not in name]
+        for axis in block.axes
+        if axis.space == "residual" and axis.role != "order"
+    }
+    if not readers:
+        for name in (name for name, role in roles.items() if role == "reads"):
+            live.block(name, state).copy_(live.block(name))
+    touched = [name for name in roles if "norm" not in name]
     before = torch.cat([live.block(name).flatten() for name in touched])
     after = torch.cat([live.block(name, state).flatten() for name in touched])
+    reading = torch.cat(
+        [torch.full((live.block(name).numel(),), roles[name] == "reads") for name in touched]
+    )
     chosen = torch.randperm(len(before), generator=torch.Generator().manual_seed(0))[:sample]
     filters = live.block("patch.weight", state)
     axis = layout.by_name["patch.weight"].axis("residual")
     flat = filters.movedim(axis, 0).flatten(1)
     edge = math.isqrt(flat.shape[1])
+    outputs = live.outputs(state)
     return Turned(
         flat[:, : edge * edge].unflatten(1, (edge, edge)).numpy().copy(),
         before[chosen].numpy(),
         after[chosen].numpy(),
+        reading[chosen].numpy(),
         float(torch.dot(before, after) / (before.norm() * after.norm())),
-        live.outputs(state)[0].numpy(),
-        live.difference(state),
+        outputs[0].numpy(),
+        relative_difference(live.reference, outputs),
     )
 
 

@@ -1,4 +1,6 @@
-"""The barriers that are shipped with the lecture, measured by `scripts/lecture.py`."""
+"""The numbers that are shipped with the lecture, measured by `scripts/lecture.py`: barriers, and what
+the slides show of small networks.
+"""
 
 from __future__ import annotations
 
@@ -70,14 +72,27 @@ def barriers() -> dict[str, Any]:
     Raises:
         StoreError: if it is missing or damaged.
     """
+    return _read("barriers", "python scripts/lecture.py")
+
+
+@cache
+def networks() -> dict[str, Any]:
+    """What `lecture.networks.measure` measured, by the key of the step.
+
+    Raises:
+        StoreError: if the file is missing or damaged.
+    """
+    return _read("networks", "python scripts/lecture.py --networks")
+
+
+def _read(name: str, command: str) -> dict[str, Any]:
     try:
-        found = json.loads((assets() / "lecture" / "barriers.json").read_text(encoding="utf-8"))
+        return json.loads((assets() / "lecture" / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StoreError(
-            "The barriers of the lecture are missing or damaged; `python scripts/lecture.py` "
-            "measures them."
+            f"The file {name}.json of the lecture is missing or damaged; `{command}` measures it "
+            "again."
         ) from error
-    return found
 
 
 def find_curve(choice: Mapping[str, bool | str]) -> ClassesCurve | None:

@@ -8,12 +8,10 @@ import re
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from lmc_core.figures.tables import Table
 from lmc_core.folders import app_folder
-from lmc_core.lecture.page.frame import _csv
 
 EVIL = [
     "=1+1",
@@ -58,11 +56,6 @@ def test_a_number_is_a_number(value):
 )
 def test_other_texts_stay(text):
     assert back(Table.of(("x",), [(text,), (None,)]).csv())[1:] == [[text], [""]]
-
-
-def test_the_lecture_writes_as_all_others():
-    table = pd.DataFrame({"step": [1, 2], "=name": ["=1", None], "loss": [-0.25, np.nan]})
-    assert _csv(table) == "step,'=name,loss\n1,'=1,-0.25\n2,,\n"
 
 
 def test_there_is_no_other_way_to_write_csv():

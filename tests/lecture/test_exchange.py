@@ -50,7 +50,11 @@ def test_heads_exchanged_with_and_without_their_outputs(vit):
     assert found.difference < EXACT
     np.testing.assert_allclose(found.attention, found.before[[3, 1, 2, 0]], atol=1e-12)
     assert not np.allclose(found.before[0], found.before[3], atol=1e-3)
-    assert exchange_heads(vit, 1, 0, 3, outputs=False).difference > 1e-4
+    np.testing.assert_allclose(found.after, found.outputs, atol=1e-12)
+    half = exchange_heads(vit, 1, 0, 3, outputs=False)
+    assert half.difference > 1e-4 and not np.allclose(half.after, half.outputs, atol=1e-5)
+    # each place writes with what it wrote with, unless the output matrix follows
+    np.testing.assert_array_equal(found.writing, half.writing[[3, 1, 2, 0]])
 
 
 def test_experts_exchanged_with_and_without_their_rows(mixture):
