@@ -1,7 +1,7 @@
 """The lecture as one value, for the page of the app and for the file alike, and the file itself.
 
-The player (`lecture/player/`, plain JavaScript) draws and performs it; every word and number that it
-shows comes from here.
+The player (`lecture/player/`, plain JavaScript) draws and performs it; every word and number that
+it shows comes from here.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ html, body {{ margin: 0; }}
 </head>
 <body>
 <noscript>The slides of this file are drawn by JavaScript, which is switched off here.</noscript>
-<div id="lecture"></div>
+<main id="lecture"></main>
 <script type="application/json" id="deck">{deck}</script>
 <script type="module">
 {player}

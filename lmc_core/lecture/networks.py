@@ -1,8 +1,8 @@
 """Measure what the slides show of small included networks: every state that a reader can set.
 
 Everything is measured in double precision, but the two networks of the average and the two that are
-trained on digits. The numbers go into `assets/lecture/networks.json` (`scripts/lecture.py`), so that
-neither the page nor the file of the lecture needs torch.
+trained on digits. The numbers go into `assets/lecture/networks.json` (`scripts/lecture.py`), so
+that neither the page nor the file of the lecture needs torch.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""The numbers that are shipped with the lecture, measured by `scripts/lecture.py`: barriers, and what
-the slides show of small networks.
+"""The numbers that are shipped with the lecture, measured by `scripts/lecture.py`: barriers, and
+what the slides show of small networks.
 """
 
 from __future__ import annotations

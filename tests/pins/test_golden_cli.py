@@ -109,8 +109,8 @@ OTHERS = {
     "show": {name: (name,) for name in ("vit-s0", "gpt2-wide", "mixtral-s0", "llama-plays-s0")},
 }
 COMMANDS = (
-    "app", "models", "methods", "show", "diff", "align", "barrier", "group", "equivariance", "plane", "merge", "sweep", "results",
-    "report", "train", "worker",
+    "app", "models", "methods", "show", "diff", "align", "barrier", "group", "equivariance", "plane", "merge", "sweep", "lecture",
+    "results", "report", "train", "worker",
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ function pairLast(count, pair) {
 }
 
 PICTURES.units = {
-  tall: (w) => w * 0.62 + 360,
+  tall: (w) => 0.5 * w + 375,
   scene(step, values) {
     const rows = on(values.rows), columns = on(values.columns);
     const { pair, measured } = exchanged(values, step.data.exchanges);
@@ -44,13 +44,13 @@ PICTURES.units = {
     const whole = { x: 26 * s, y: 64 * s, w: pen.width - 30 * s, h: pen.height - 68 * s };
     let parts, bars;
     if (pen.narrow) {
-      parts = columns({ ...whole, h: 0.58 * pen.width }, [1.75, 1], [22 * s]);
-      bars = { x: 110 * s, y: whole.y + 0.6 * pen.width + 60 * s, w: pen.width - 120 * s, h: 260 * s };
+      parts = columns({ ...whole, h: 0.6 * pen.width }, [inputs, units], [40 * s]);
     } else {
       parts = columns(whole, [0.44, 0.33, 0.16], [40 * s, 130 * s]);
       bars = { ...parts[2], h: parts[2].h - 10 * s };
     }
     const cell = Math.min(parts[0].w / inputs, parts[1].w / units, whole.h / (inputs + 1.5));
+    if (pen.narrow) bars = { x: 110 * s, y: whole.y + cell * inputs + 64 * s, w: pen.width - 120 * s, h: 260 * s };
     const colour = pen.c.permutation, shades = pen.c.diverging;
     const first = { x: parts[0].x, y: whole.y, w: cell * inputs, h: cell * units };
     const second = { x: parts[1].x, y: whole.y, w: cell * units, h: cell * inputs };
@@ -88,7 +88,7 @@ PICTURES.units = {
 };
 
 PICTURES.heads = {
-  tall: (w) => w * 0.9 + 330,
+  tall: (w) => 0.5 * w + 380,
   scene(step, values) {
     const exchange = on(values.exchange), follow = on(values.follow);
     const { pair, measured } = exchanged(values, step.data.exchanges);

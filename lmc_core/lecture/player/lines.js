@@ -46,7 +46,7 @@ function upTo(xs, ys, at) {
 }
 
 PICTURES.average = {
-  tall: (w) => 350 + 1.25 * w,
+  tall: (w) => 315 + 1.1 * w,
   scene: (step, values) => ({ at: 10 * values.lam }),
   paint(pen, scene, step, ui) {
     const { lam, loss, accuracy, answers, targets, images, labels } = step.data, s = pen.s;
@@ -74,7 +74,7 @@ PICTURES.average = {
 };
 
 PICTURES.data = {
-  tall: (w) => 350 + 0.95 * w,
+  tall: (w) => 315 + 0.85 * w,
   scene: (step, values) => ({ at: 10 * values.share, trained: values.trained }),
   paint(pen, scene, step, ui) {
     const s = pen.s, [chart, tiles] = beside(pen, [0.46, 0.48], 70, 0.85 * pen.width);
@@ -115,7 +115,7 @@ PICTURES.classes = {
   paint(pen, scene, step, ui) {
     const s = pen.s, { lam, curves, rungs } = step.data, plain = Object.values(curves)[0].loss;
     let [chart, bars] = beside(pen, [0.52, 0.26], 210, 240 * s);
-    if (pen.narrow) bars = { x: 150 * s, y: bars.y, w: pen.width - 220 * s, h: bars.h };
+    if (pen.narrow) bars = { x: 168 * s, y: bars.y, w: pen.width - 232 * s, h: bars.h };
     else bars = { ...bars, w: bars.w - 70 * s };
     const { px, py } = pen.axes(chart, {
       x: [-0.05, 1.05], y: [0, 1.22 * Math.max(...plain)], yticks: rounded(1.2 * Math.max(...plain)), xticks: ENDS,

@@ -12,7 +12,7 @@ function turned({ constant, cosine, sine }, angle) {
 }
 
 PICTURES.stream = {
-  tall: (w) => 0.75 * w + 0.6 * w + 430,
+  tall: (w) => 1.35 * w + 385,
   scene(step, values) {
     const { degrees, outputs } = step.data, at = degrees.indexOf(+values.angle);
     return {
@@ -61,7 +61,7 @@ function contragredient([[a, b], [c, d]]) {
 }
 
 PICTURES.planes = {
-  tall: (w) => 2 * 0.5 * w + 0.8 * w + 130,
+  tall: (w) => 1.3 * w + 240,
   scene(step, values) {
     const { strengths, maps, scores } = step.data, at = strengths.indexOf(+values.strength);
     const follow = on(values.follow);

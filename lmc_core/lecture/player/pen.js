@@ -82,7 +82,9 @@ class Pen {
         { anchor: "end", colour: this.c.muted });
     }
     for (const [value, words] of xticks) {
-      this.text(px(value), bottom + 24 * this.s, words, { anchor: "middle", colour: this.c.muted });
+      const half = 0.3 * this.small * words.length; // about; words at the edge stay inside
+      this.text(clamp(px(value), half, this.width - half), bottom + 24 * this.s, words,
+        { anchor: "middle", colour: this.c.muted });
     }
     if (xtitle) {
       this.text(box.x + box.w / 2, bottom + 50 * this.s, xtitle,
