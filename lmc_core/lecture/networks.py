@@ -119,7 +119,9 @@ def measure_heads() -> Json:
     still = exchange_heads(live, BLOCK, 0, 0)
     exchanges = {}
     for i, j in combinations(range(COUNT), 2):
-        found = {f"{follow:d}": exchange_heads(live, BLOCK, i, j, follow) for follow in (1, 0)}
+        found = {
+            f"{follow:d}": exchange_heads(live, BLOCK, i, j, follow) for follow in (True, False)
+        }
         exchanges[f"{i},{j}"] = {
             "before": found["1"].outputs,
             "after": {name: each.after for name, each in found.items()},

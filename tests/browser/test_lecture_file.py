@@ -261,7 +261,9 @@ def test_accessibility_and_type(scheme, opened):
         page.goto(page.url.split("#")[0] + f"#step={step}&answer=2&notes=1")
         still(page)
         found = Axe().run(page).response["violations"]
-        assert [(each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found] == []
+        assert [
+            (each["id"], [node["html"][:120] for node in each["nodes"]]) for each in found
+        ] == []
     for font in ("600 40px 'Source Serif 4'", "400 16px 'IBM Plex Sans'"):
         assert page.evaluate(f'document.fonts.check("{font}")')
     ground = page.evaluate("getComputedStyle(document.querySelector('.lecture')).backgroundColor")
