@@ -56,6 +56,7 @@ class Lecture {
       this.keys, this.table, part("div", "black", { hidden: true }));
     this.figure.innerHTML = '<svg role="img"></svg>';
     this.svg = this.figure.firstChild;
+    this.lecture.classList.toggle("within", !this.options.alone);
     this.root.replaceChildren(make("style", {}, this.deck.style), this.lecture);
   }
 
@@ -273,9 +274,11 @@ class Lecture {
     if (this.options.alone) document.documentElement.style.background = colours.paper;
     const width = this.lecture.clientWidth, height = full ? innerHeight : this.room();
     this.narrow = width < NARROW;
-    this.s = this.narrow ? 0.84 : clamp(Math.min(height / (this.options.alone || full ? 800 : 730), width / 1200), 0.8, 2.4);
+    this.s = this.narrow ? 0.84 : clamp(Math.min(height / (this.options.alone || full ? 800 : 720), width / 1200), 0.8, 2.4);
     style.setProperty("--s", this.s);
     style.height = this.narrow ? "" : `${Math.max(height, 480)}px`;
+    // the space that the page keeps below its content is used as well
+    this.root.style.height = this.narrow || !this.below ? "" : `${Math.max(height, 480) - this.below}px`;
     this.lecture.classList.toggle("narrow", this.narrow);
     this.write();
     this.draw();
@@ -287,8 +290,8 @@ class Lecture {
     const host = this.root.getRootNode().host || this.root, main = host.closest("[data-testid=stMain]");
     if (!main) return innerHeight - host.getBoundingClientRect().top - 16;
     const block = main.querySelector("[data-testid=stMainBlockContainer]");
-    const below = block ? parseFloat(getComputedStyle(block).paddingBottom) : 16;
-    return Math.floor(main.getBoundingClientRect().bottom - host.getBoundingClientRect().top - main.scrollTop - below);
+    this.below = Math.max((block ? parseFloat(getComputedStyle(block).paddingBottom) : 16) - 12, 0);
+    return Math.floor(main.getBoundingClientRect().bottom - host.getBoundingClientRect().top - main.scrollTop - 12);
   }
 
   draw() {
