@@ -121,11 +121,7 @@ def test_the_theme_changes_and_the_lecture_stays_where_it_is(server, guarded, vi
     page.keyboard.press("ArrowRight")
     at_place(page, 1, 1)
     guarded.emulate_media(color_scheme="dark")
-    page.wait_for_function(
-        """() => { const find = (root) => root.querySelector(".lecture")
-          || [...root.querySelectorAll("*")].map((each) => each.shadowRoot && find(each.shadowRoot)).find(Boolean);
-          return getComputedStyle(find(document)).backgroundColor === "rgb(17, 23, 29)"; }"""
-    )
+    expect(page.locator(".lecture")).to_have_css("background-color", "rgb(17, 23, 29)")
     at_place(page, 1, 1)
 
 

@@ -26,6 +26,8 @@ class Lecture {
   palette(theme) { return this.deck.palettes[theme || this.theme()]; }
 
   theme() {
+    const ground = getComputedStyle(this.root).getPropertyValue("--st-background-color").trim(); // of the app
+    if (/^#[0-9a-f]{6}$/i.test(ground)) return inkOn(ground) === "#ffffff" ? "dark" : "light";
     return this.options.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
   }
 
@@ -70,7 +72,9 @@ class Lecture {
     }, 0), { signal });
     addEventListener("resize", () => this.layout(), { signal });
     addEventListener("pagehide", () => this.presenter.leave(), { signal });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.layout(), { signal });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+      for (const wait of [0, 300, 1000]) setTimeout(() => signal.aborted || this.layout(), wait); // the app follows a little later
+    }, { signal });
     if (this.options.alone) addEventListener("hashchange", () => this.open(), { signal });
     this.watch = new ResizeObserver(() => this.draw());
     this.watch.observe(this.figure);
