@@ -26,10 +26,13 @@ PARTS = (
     "base.js",
     "pen.js",
     "exchanges.js",
+    "experts.js",
     "maps.js",
     "lines.js",
+    "barriers.js",
     "controls.js",
     "presenter.js",
+    "view.js",
     "player.js",
 )
 THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -83,6 +86,7 @@ def deck() -> str:
     value = {
         "title": TITLE,
         "style": (PLAYER / "player.css").read_text(encoding="utf-8"),
+        "presenter": (PLAYER / "presenter.css").read_text(encoding="utf-8"),
         "palettes": {theme: palette(theme) for theme in THEMES},
         "steps": [_step(step) for step in STEPS],
     }

@@ -66,13 +66,15 @@ function raster(values, limit, colours, positive) {
   const name = colours.join();
   if (!gradients.has(name)) gradients.set(name, gradient(colours));
   const table = gradients.get(name);
-  const height = values.length, width = values[0].length;
+  const height = values.length,
+    width = values[0].length;
   canvas.width = width;
   canvas.height = height;
   const image = brush.createImageData(width, height);
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
-      const value = values[row][column], at = 4 * (row * width + column);
+      const value = values[row][column],
+        at = 4 * (row * width + column);
       if (!Number.isFinite(value)) continue;
       const share = positive ? value / limit : (value / limit + 1) / 2;
       const k = 3 * Math.round(255 * clamp(share, 0, 1));
@@ -88,20 +90,27 @@ const kept = new WeakMap();
 /** The image of a matrix that does not change, made once for each scale of colours. */
 function still(values, limit, colours, positive) {
   if (!kept.has(values)) kept.set(values, new Map());
-  const made = kept.get(values), name = `${limit} ${colours.join()}`;
+  const made = kept.get(values),
+    name = `${limit} ${colours.join()}`;
   if (!made.has(name)) made.set(name, raster(values, limit, colours, positive));
   return made.get(name);
 }
 
 /** Matrices side by side, row by row, with gaps that hold no number. */
 function mosaic(tiles, columns, gap) {
-  const height = tiles[0].length, width = tiles[0][0].length;
+  const height = tiles[0].length,
+    width = tiles[0][0].length;
   const rows = Math.ceil(tiles.length / columns);
   const line = () => new Array(columns * (width + gap) - gap).fill(NaN);
   const found = Array.from({ length: rows * (height + gap) - gap }, line);
   tiles.forEach((tile, k) => {
-    const top = Math.floor(k / columns) * (height + gap), left = (k % columns) * (width + gap);
-    tile.forEach((row, i) => row.forEach((value, j) => { found[top + i][left + j] = value; }));
+    const top = Math.floor(k / columns) * (height + gap),
+      left = (k % columns) * (width + gap);
+    tile.forEach((row, i) =>
+      row.forEach((value, j) => {
+        found[top + i][left + j] = value;
+      }),
+    );
   });
   return found;
 }

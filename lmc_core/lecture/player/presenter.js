@@ -1,45 +1,50 @@
 // The presenter's window: notes, what comes next, and a clock. It belongs to the audience's window,
 // which writes into it, so that it needs neither a server nor a network.
 
-const PRESENTER = `
-body { margin: 0; padding: 20px 24px; box-sizing: border-box; min-height: 100vh; background: #11171d; color: #e8edf1;
-  font: 17px/1.45 'IBM Plex Sans', 'Helvetica Neue', Arial, sans-serif; display: grid; gap: 14px 28px;
-  grid-template: auto auto 1fr auto / 3fr 2fr; }
-.head { grid-column: 1 / 3; display: flex; justify-content: space-between; align-items: baseline; gap: 20px; color: #a3afb9; }
-.clock { font-size: 40px; font-weight: 600; color: #e8edf1; font-variant-numeric: tabular-nums; }
-h1 { font-size: 26px; line-height: 1.25; margin: 0; }
-h2 { font-size: 15px; color: #a3afb9; margin: 0 0 6px; font-weight: 400; }
-.said { color: #a3afb9; margin: 6px 0 0; }
-.notes { font-size: 24px; line-height: 1.45; grid-row: 3; grid-column: 1; margin: 0; }
-.next { grid-row: 2 / 4; grid-column: 2; }
-.next svg { width: 100%; height: auto; background: #11171d; border: 1px solid #2b353e; border-radius: 6px; margin-top: 10px; }
-.row { grid-column: 1 / 3; display: flex; gap: 10px; }
-button { font: inherit; padding: 8px 18px; border-radius: 6px; border: 1px solid #58636d; background: #1b242c; color: inherit; }
-`;
-
 class Presenter {
   constructor(lecture) {
     this.lecture = lecture;
     this.began = Date.now();
   }
 
-  get open() { return Boolean(this.window && !this.window.closed); }
+  get open() {
+    return Boolean(this.window && !this.window.closed);
+  }
 
   /** Open the window, or bring it to the front. */
   show() {
-    if (this.open) { this.window.focus(); return; }
+    if (this.open) {
+      this.window.focus();
+      return;
+    }
     this.window = window.open("", "lmc-lecture-presenter", "popup,width=1000,height=680");
     if (!this.window) return; // the browser forbids windows
     const view = this.window.document;
     view.title = "Presenter: " + this.lecture.deck.title;
-    view.head.replaceChildren(make("style", {}, PRESENTER));
+    view.head.replaceChildren(make("style", {}, this.lecture.deck.presenter));
     const part = (tag, name) => (this[name] = make(tag, { class: name }));
     const button = (words, act) => make("button", { type: "button", onclick: act }, words);
     view.body.replaceChildren(
-      make("div", { class: "head" }, part("span", "name"), part("span", "elapsed"), part("span", "clock")),
-      make("div", {}, part("h1", "question"), part("p", "said")), part("p", "notes"), part("div", "next"),
-      make("div", { class: "row" }, button("Back", () => this.lecture.back()), button("Next", () => this.lecture.next()),
-        button("Start the time again", () => { this.began = Date.now(); this.tick(); })),
+      make(
+        "div",
+        { class: "head" },
+        part("span", "name"),
+        part("span", "elapsed"),
+        part("span", "clock"),
+      ),
+      make("div", {}, part("h1", "question"), part("p", "said")),
+      part("p", "notes"),
+      part("div", "next"),
+      make(
+        "div",
+        { class: "row" },
+        button("Back", () => this.lecture.back()),
+        button("Next", () => this.lecture.next()),
+        button("Start the time again", () => {
+          this.began = Date.now();
+          this.tick();
+        }),
+      ),
     );
     view.addEventListener("keydown", (event) => this.lecture.pressed(event));
     clearInterval(this.timer);
@@ -48,16 +53,24 @@ class Presenter {
   }
 
   tick() {
-    if (!this.open) { clearInterval(this.timer); return; }
+    if (!this.open) {
+      clearInterval(this.timer);
+      return;
+    }
     const seconds = Math.floor((Date.now() - this.began) / 1000);
-    this.clock.textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    this.elapsed.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} since the start`;
+    this.clock.textContent = new Date().toLocaleTimeString([], {
+      hour: "2-digit",
+      minute: "2-digit",
+    });
+    const past = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    this.elapsed.textContent = `${past} since the start`;
   }
 
   /** Show what the audience sees now and next. */
   follow() {
     if (!this.open) return;
-    const { lecture } = this, { step, place, deck } = lecture;
+    const { lecture } = this,
+      { step, place, deck } = lecture;
     this.tick();
     this.name.textContent = lecture.title();
     this.question.textContent = step.question;
@@ -65,12 +78,19 @@ class Presenter {
     this.notes.textContent = step.notes;
     const [at, then] = lecture.after();
     const coming = deck.steps[at];
-    if (coming === step && then === place) { this.next.replaceChildren(make("h2", {}, "The end")); return; }
+    if (coming === step && then === place) {
+      this.next.replaceChildren(make("h2", {}, "The end"));
+      return;
+    }
     const words = then ? coming.acts[then - 1].words : coming.question;
     const values = lecture.script(coming, then, coming === step ? lecture.values : undefined);
     const pen = new Pen(1000, 440, 1, false, lecture.palette("dark"));
     const picture = PICTURES[coming.key];
-    picture.paint(pen, picture.scene(coming, values, then), coming, { revealed: then > 0, place: then, id: "next" });
+    picture.paint(pen, picture.scene(coming, values, then), coming, {
+      revealed: then > 0,
+      place: then,
+      id: "next",
+    });
     this.next.innerHTML = `<h2>Next</h2><h1></h1><svg viewBox="0 0 1000 440">${pen.svg()}</svg>`;
     this.next.querySelector("h1").textContent = words;
   }
@@ -78,6 +98,7 @@ class Presenter {
   /** The audience's window goes. */
   leave() {
     clearInterval(this.timer);
-    if (this.open) this.notes.textContent = "The lecture's window was closed or opened again: press p there.";
+    if (this.open)
+      this.notes.textContent = "The lecture's window was closed or opened again: press p there.";
   }
 }
