@@ -122,8 +122,8 @@ def test_next_alone_performs_and_then_breaks_the_function(opened):
     goal = places(page, "row 7", "y")[0]
     page.keyboard.press("PageDown")
     seen = places(page, "row 2", "y")
-    assert len({round(each, 1) for each in seen}) > 5  # it is seen on its way
-    assert seen[0] == pytest.approx(begins, abs=0.3 * (goal - begins))
+    tenth = 0.1 * (goal - begins)
+    assert any(begins + tenth < each < goal - tenth for each in seen)  # it is seen on its way
     assert seen[-1] == pytest.approx(goal, abs=0.2)
     assert places(page, "column 7", "x")[0] < places(page, "column 2", "x")[0]
     assert "10\u207b\u00b9" in page.locator(".value").inner_text()
@@ -152,7 +152,7 @@ def test_every_symmetry_is_seen_to_move(step, name, passes, opened):
         })""",
         [name, passes],
     )
-    assert seen > 5
+    assert seen > 2  # beginning, end, and something between
 
 
 def test_where_motion_is_not_wanted_the_end_is_shown_at_once(opened):
