@@ -2,16 +2,16 @@
 
 const NARROW = 760; // pixels; a phone
 const KEYS = [
-  ["→  space  Page down", "next: the answer, the counterexample, the next question"],
-  ["←  shift + space  Page up", "back"],
+  ["→, space, Page down", "next: the answer, the counterexample, the next question"],
+  ["←, shift + space, Page up", "back"],
   ["Home, End", "first and last slide"],
   ["f", "full screen"],
   ["p", "presenter's window: notes, next slide, clock"],
   ["n", "notes below the slide"],
-  ["b  .", "black screen"],
+  ["b or .", "black screen"],
   ["?", "these keys"],
   ["Tab, Enter", "reach a control, use it"],
-  ["↑  ↓", "move a slider that was reached with Tab"],
+  ["↑, ↓", "move a slider that was reached with Tab"],
 ];
 
 class View {
