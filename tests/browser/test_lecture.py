@@ -8,9 +8,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from lmc_core.lecture.deck import lecture_html
-from lmc_core.lecture.page import read_address
 from lmc_core.lecture.steps import STEPS
 from tests.browser.conftest import PAGE_LIMIT, settle
+from tests.browser.lecture_slides import begin, controls
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 WINDOWS = {
@@ -28,19 +28,6 @@ def at_place(page: Page, step: int, place: int) -> None:
     answer = f"&answer={place}" if place else r"(?!.*answer)"
     page.wait_for_url(re.compile(rf"step={step + 1}(?!\d){answer}"))
     expect(page.locator(".lecture:not([data-moving])")).to_be_visible()
-
-
-def controls(page: Page) -> dict[str, str]:
-    """What the controls of the slide show, by their names in the address."""
-    return page.locator(".controls").evaluate(
-        """(element) => Object.fromEntries([...element.querySelectorAll("[data-name]")].map((each) => [
-          each.dataset.name,
-          each.type === "checkbox" ? String(Number(each.checked))
-            : each.type === "range" ? each.getAttribute("aria-valuetext")
-            : each.matches("select") ? each.value
-            : each.querySelector("[aria-pressed=true]").dataset.value,
-        ]))"""
-    )
 
 
 def scrolled(page: Page) -> list[int]:
@@ -148,14 +135,7 @@ def test_every_load_of_a_slide_shows_what_its_address_says(server, browser: Brow
         for number in (1, 9) if load else range(1, len(STEPS) + 1):
             page.goto(f"{server}/lecture?step={number}")
             at_place(page, number - 1, 0)
-            asked = {
-                name: value
-                for name, value in read_address({"step": str(number)}).items()
-                if name not in ("step", "answer", "notes")
-            }
-            labels = {each.name: dict(zip(each.values, each.labels, strict=True))
-                      for each in STEPS[number - 1].controls if each.kind == "slider"}  # fmt: skip
-            wanted = {name: labels.get(name, {}).get(value, value) for name, value in asked.items()}
+            wanted = begin(number)
             if controls(page) != wanted:
                 wrong.append((load, number, controls(page)))
     context.close()

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from lmc_core.lecture.deck import lecture_html
 from lmc_core.lecture.steps import STEPS
+from tests.browser.lecture_slides import begin, controls
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 WINDOWS = {
@@ -63,7 +64,7 @@ def opened(browser: Browser, file: Path) -> Iterator[Callable[..., Page]]:
         return page
 
     yield open_file
-    asked = [url for url in requests if not url.startswith(("file:", "data:", "blob:"))]
+    asked = [url for url in requests if not url.startswith(("file:", "data:", "blob:", "about:"))]
     for context in contexts:
         context.close()
     assert asked == [] and complaints == []
@@ -252,6 +253,20 @@ def test_touch(opened):
     assert page.locator(".value").inner_text() != "100.0%"
     page.get_by_text("Heads", exact=True).click()
     assert "heads=1" in page.url
+
+
+@pytest.mark.slow
+def test_every_load_of_a_slide_shows_what_its_address_says(opened):
+    page = opened(reduced_motion="reduce", window="a projector")
+    address, wrong = page.url.split("#")[0], []
+    for load in range(20):
+        for number, step in enumerate(STEPS, 1):
+            page.goto("about:blank")
+            page.goto(f"{address}#step={number}")
+            expect(page.get_by_role("heading", level=1)).to_have_text(step.question)
+            if controls(page) != begin(number):
+                wrong.append((load, number, controls(page)))
+    assert wrong == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
