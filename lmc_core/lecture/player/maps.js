@@ -196,7 +196,7 @@ PICTURES.planes = {
 };
 
 PICTURES.ones = {
-  tall: (w) => 0.75 * w + 330,
+  tall: (w) => 0.75 * w + 350,
   scene(step, values) {
     const { degrees, keeping, tilting } = step.data,
       tilts = values.turn === "tilts";
