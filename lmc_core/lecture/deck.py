@@ -17,7 +17,8 @@ from lmc_core.figures.tables import words
 from lmc_core.folders import PACKAGE, assets
 from lmc_core.lecture.controls import Control, settings
 from lmc_core.lecture.slides import slide_of
-from lmc_core.lecture.steps import STEPS, Step
+from lmc_core.lecture.step import Step
+from lmc_core.lecture.steps import STEPS
 from lmc_core.look import Theme
 
 TITLE = "When are two networks the same?"
