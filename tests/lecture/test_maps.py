@@ -151,5 +151,6 @@ def test_words_fit_a_slide():
     assert 10 <= len(STEPS) == len(BY_KEY) <= 12  # about ten, and no name twice
     for step in STEPS:
         assert len(step.question) <= 60 and step.question.endswith("?"), step.key
-        assert len(step.answer) <= 175, step.key
+        assert 1 <= len(step.acts) <= 2
+        assert all(len(act.words) <= 190 and len(act.name) <= 30 for act in step.acts), step.key
         assert len(step.notes) <= 450, step.key
