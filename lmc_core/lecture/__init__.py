@@ -1,3 +1,3 @@
-"""The lecture: each step as a function on a live small model, its text, and the barriers that are
-shipped with it.
+"""The lecture: its steps, what is measured of small networks for them, the numbers that are shipped,
+and the player that draws and performs them, on a page and in one file.
 """

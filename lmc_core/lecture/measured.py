@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 SHOWN = 12  # units that are drawn
-DRAW = 10  # permutations drawn at once
 ANGLES = [float(angle) for angle in range(0, 91, 10)]
 
 
