@@ -30,7 +30,7 @@ IMAGES, MIXTURE = "zoo:vit-fashion-narrow-s0", "zoo:mixtral-plays-s0"
 PAIR = ("zoo:vit-fashion-s0", "zoo:vit-fashion-s1")
 FEW, MORE, WINDOW = 8, 100, 64  # images of a function check, images of an accuracy, characters
 BLOCK, MIXED = 3, 1  # of the Vision Transformer, of the mixture
-MOVES, DRAWS = 100, 0  # permutations; seed of them
+MOVES, SEED = 100, 0  # permutations; seed of them
 INPUTS, ROUTED, SAID = 16, 32, 24  # coordinates that are drawn of a unit, an expert, a head
 TURNS = [float(angle) for angle in range(0, 181, 10)]
 STRENGTHS = [1.0, 1.25, 1.5, 2.0, 2.5, 3.0]
@@ -80,7 +80,7 @@ def measure_units() -> Json:
 def measure_permutations() -> Json:
     """Random renumberings, and random moves of the same lengths."""
     live = images(False)
-    return {**asdict(random_walk.wander(live, MOVES, DRAWS)), "orders": random_walk.orders(live)}
+    return {**asdict(random_walk.wander(live, MOVES, SEED)), "orders": random_walk.orders(live)}
 
 
 def measure_stream() -> Json:
