@@ -137,6 +137,19 @@ BARRIER = (
     switch("--temperature", "also at the softmax temperature that fits training examples best"),
     switch("--repair", "renormalise in between; for networks without norms"),
     argument(
+        "--bend",
+        type=whole,
+        nargs="?",
+        const=300,
+        default=0,
+        metavar="STEPS",
+        help="along a quadratic curve between the aligned models in place of the straight line, "
+        "whose bend is trained for that many steps (300)",
+    ),
+    argument(
+        "--bend-seconds", type=decimal, metavar="SECONDS", help="in place of the steps of --bend"
+    ),
+    argument(
         "--stderr",
         type=decimal,
         metavar="NATS",

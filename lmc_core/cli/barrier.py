@@ -32,7 +32,7 @@ from lmc_core.figures.text import (
 from lmc_core.numbers import describe_change, estimate, number, size
 from lmc_core.runs.kinds import MatcherReport, ModelsNumbers
 from lmc_core.runs.remembered import make_request
-from lmc_core.runs.requests.barrier import BarrierNumbers
+from lmc_core.runs.requests.barrier import BarrierNumbers, BentNumbers
 
 SHOWN = 9  # evenly spaced points in the table for people; --csv and --json have all
 
@@ -64,6 +64,8 @@ def run(arguments: argparse.Namespace) -> None:
             stderr=arguments.stderr,
             precision=arguments.precision,
             compiled=arguments.compile,
+            bend=arguments.bend,
+            bend_seconds=arguments.bend_seconds,
         )
         announce(bar, [request])
         result = cast(BarrierNumbers, bar.compute(request).result)
@@ -203,6 +205,8 @@ def _list_extras(result: BarrierNumbers) -> list[tuple[str, str]]:
         value = estimate(tempered["barrier"], tempered["barrier_stderr"], result["unit"])
         at = number(tempered["temperatures"][top])
         pairs.append(("temperature", f"{value} at the best temperature ({at} there)"))
+    if bent := result.get("bent"):
+        pairs += _list_bent(bent, result["unit"])
     if result.get("repair"):
         pairs.append(("repair", "hidden units renormalised between the ends"))
     if routing := result.get("routing"):
@@ -214,6 +218,21 @@ def _list_extras(result: BarrierNumbers) -> list[tuple[str, str]]:
         )
         pairs.append(("routing", words))
     return pairs
+
+
+def _list_bent(bent: BentNumbers, unit: str) -> list[tuple[str, str]]:
+    """A curve with a bend beside the straight line, in words."""
+    straight = bent["straight"]
+    value = estimate(straight["barrier"], straight["barrier_stderr"], unit)
+    longer = bent["length"] / bent["chord"] if bent["chord"] else 1.0
+    how = "learned with the alignment"
+    if training := bent["training"]:
+        how = (
+            f"{training['steps']:,} steps of {training['batch']} training examples, "
+            f"{training['learn_seconds']:.1f} s"
+        )
+    shape = f"{longer:.3f} times as long, {number(bent['away'])} away half way"
+    return [("bend", f"{how}; {shape}"), ("straight", f"{value} on the line between the same ends")]
 
 
 def _make_table(result: BarrierNumbers) -> str:

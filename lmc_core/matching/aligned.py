@@ -52,6 +52,8 @@ class AlignedPair:
             place belongs to.
         soft: of soft matching above temperature 0, the second model with its rows averaged: another
             function.
+        bend: of a curve that was learned with the alignment, how far its control point lies from
+            the midpoint of the line, by parameter; None for a straight line.
         whole: both models with all rows of their own tables, where they do not have as many; None
             where they do.
     """
@@ -64,6 +66,7 @@ class AlignedPair:
     seconds: float
     places: Mapping[str, Places] = field(default_factory=dict)
     soft: SoftEnd | None = None
+    bend: Mapping[str, Tensor] | None = None
     whole: tuple[Model, Model] | None = None
 
     def _repr_html_(self) -> str:
@@ -97,6 +100,7 @@ def pair_of_wholes(
     seconds: float,
     places: Mapping[str, Places] | None = None,
     soft: SoftEnd | None = None,
+    bend: Mapping[str, Tensor] | None = None,
 ) -> AlignedPair:
     """The pair of two aligned models, of whose tables the rows that both have are compared.
 
@@ -109,11 +113,12 @@ def pair_of_wholes(
         seconds: what the alignment took.
         places: for models of unequal widths.
         soft: where the line leads in place of B.
+        bend: of a curve that was learned with the alignment.
     """
     left, right = in_shared_rows((a, b))
     whole = None if left is a and right is b else (a, b)
     return AlignedPair(
-        left, right, alignment, trace, function_error, seconds, places or {}, soft, whole
+        left, right, alignment, trace, function_error, seconds, places or {}, soft, bend, whole
     )
 
 

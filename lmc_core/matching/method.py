@@ -57,6 +57,7 @@ class Method(Configurable[S]):
         pace: seconds that it takes by parameter, on one core; of methods that make steps, theirs
             count.
         share: of a measurement's progress, what finding the alignment takes.
+        bends: whether it learns a curve with the alignment, which is measured in place of the line.
         orders_experts: whether the orders of experts that it finds can be compared with others.
         match_widths: widens the narrow one of two models of unequal widths and finds the whole
             alignment (`widths.match_widths`, with the settings of this method); None for weight
@@ -69,6 +70,7 @@ class Method(Configurable[S]):
     short: str = ""
     pace: float = 2e-5
     share: float = 0.9
+    bends: bool = False
     orders_experts: bool = False
     match_widths: MatchWidths[S] | None = None
 

@@ -14,7 +14,16 @@ from lmc_core.matching.soft import method as soft
 from lmc_core.registry import Registry
 
 METHODS: Registry[Method[Any]] = Registry(
-    "method", (weight.METHOD, activation.METHOD, learned.LEARNED, learned.DUAL, soft.METHOD)
+    "method",
+    (
+        weight.METHOD,
+        activation.METHOD,
+        learned.LEARNED,
+        learned.DUAL,
+        learned.JOINT,
+        learned.GENERATED,
+        soft.METHOD,
+    ),
 )
 """Every method of two models, in the order in which they are listed."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -54,6 +55,8 @@ def align_pair(
     in_place: bool = False,
     learning: Learning | None = None,
     device: str = "cpu",
+    seed: int = 0,
+    checkpoint: Path | None = None,
 ) -> AlignedPair:
     """Move `b` into the coordinates of `a`.
 
@@ -73,6 +76,8 @@ def align_pair(
         learning: examples of the training split, for methods that use data.
         device: where both models are brought, matched and run; assignments alone are solved on the
             CPU.
+        seed: of what methods draw that get no `learning`, which has its own.
+        checkpoint: file that an interrupted run of such a method goes on from.
 
     Returns:
         Both models in one frame, in float32 and on the CPU, with the measured function error.
@@ -95,18 +100,31 @@ def align_pair(
     require_compatible(a, b)
     check = FunctionCheck((a, in_order_of(a, b)), few_enough(inputs, a), in_place, device)
     chosen = choose_classes(a.layout.spaces, classes)
-    found = _match(check, chosen, chosen_method, configured, masks, progress, learning)
+    drawn = learning or Drawn(str(check.inputs.device), checkpoint, seed)
+    found = _match(check, chosen, chosen_method, configured, masks, progress, drawn)
     single = [in_float32(model) for model in found.wholes]
     spent = time.perf_counter() - begin - check.seconds
     error = max(check.require(found.wholes, single))
     here = [in_float32(model, "cpu") for model in single]
     alignment = found.alignment.to("cpu")
-    pair = pair_of_wholes(here[0], here[1], alignment, found.trace, error, spent, found.places)
+    bend = found.trace.displacement()
+    pair = pair_of_wholes(
+        here[0], here[1], alignment, found.trace, error, spent, found.places, bend=bend
+    )
     if found.averaged is None:
         return pair
     reference = check.before[1] if pair.whole is None else run(pair.b, check.inputs)
     moved = relative_difference(reference, run(found.averaged, check.inputs))
     return replace(pair, soft=SoftEnd(in_float32(found.averaged, "cpu"), moved))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What methods know that learn from no examples of a training split; as in `Learning`."""
+
+    device: str
+    checkpoint: Path | None
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -127,7 +145,7 @@ def _match(
     settings: object,
     masks: Mapping[str, Tensor] | None,
     progress: Progress,
-    learning: Learning | None,
+    drawn: Learning | Drawn,
 ) -> _Match:
     """Rewrite both models, bring them to one width, and move the second by the method."""
     held, (a, b) = None, check.models
@@ -146,11 +164,8 @@ def _match(
         whole = wholes[1]
         return check.keeps(1, whole.with_state(found.apply(whole.layout, whole.state)))
 
-    given = MatcherInput(
-        left, right, chosen, masks or {}, device=str(device), progress=progress, keeps=keeps
-    )
-    if learning is not None:
-        given = replace(given, **vars(learning))
+    given = MatcherInput(left, right, chosen, masks or {}, progress=progress, keeps=keeps)
+    given = replace(given, **vars(drawn))
     alignment, trace = method.match(given if held is None else given.within(0.1, 1.0), settings)
     alignment = alignment.to("cpu" if is_lazy(right.state) else find_device(right.state))
     averaged = trace.soft_end(right)

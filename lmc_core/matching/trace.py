@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # it loads torch
+    from torch import Tensor
+
     from lmc_core.models.model import Model
 
 
@@ -34,5 +36,11 @@ class Trace:
     def soft_end(self, model: Model) -> Model | None:
         """Where the line leads in place of model B in A's coordinates, for a method that averages
         its rows: another function than B. None for the others.
+        """
+        return None
+
+    def displacement(self) -> Mapping[str, Tensor] | None:
+        """How far the control point of a curve that was learned with the alignment lies from the
+        midpoint of the line, by parameter, in A's coordinates. None for a straight line.
         """
         return None

@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,6 +48,14 @@ SAVE_SHARE = 20
 KEPT = ("best", "done", "history", "running", "spent")
 
 
+class Extent(TypedDict):
+    """Size of a curve in the space of parameters."""
+
+    length: float
+    chord: float  # distance of the ends
+    away: float  # distance from the straight line, half way
+
+
 @dataclass(frozen=True)
 class Bezier:
     """The curve from `a` (t = 0) to `b` (t = 1) that is drawn towards `bend`.
@@ -65,6 +75,45 @@ class Bezier:
     def straight(cls, a: Model, b: Model) -> Bezier:
         """The curve whose bend is the midpoint: the straight line, at the same pace."""
         return cls(a, b, dict(Line(a, b).state(0.5)))
+
+    @classmethod
+    def displaced(cls, a: Model, b: Model, displacement: State) -> Bezier:
+        """The curve whose bend lies off the midpoint by a displacement D:
+
+        theta(t) = (1 - t) A + t B + 2 t (1 - t) D.
+        """
+        middle = Line(a, b).state(0.5)
+        bend = {name: tensor + displacement[name].to(tensor) for name, tensor in middle.items()}
+        return cls(a, b, bend)
+
+    def extent(self) -> Extent:
+        """How long the curve is, and how far it goes from the straight line.
+
+        With u = C - A and v = B - C the speed is 2 |(1 - t) u + t v|, whose square is a polynomial;
+        its root is integrated by Gauss and Legendre's rule of 16 points. The distance from the
+        line is that of the point at t = 1/2, which is half the part of C that is orthogonal to
+        B - A.
+        """
+        uu = uv = vv = 0.0
+        for name, control in self.bend.items():
+            first, last = (model.state[name].double() for model in (self.a, self.b))
+            u, v = control.double() - first, last - control.double()
+            uu, uv, vv = (
+                uu + float(u.square().sum()),
+                uv + float((u * v).sum()),
+                vv + float(v.square().sum()),
+            )
+        places, shares = np.polynomial.legendre.leggauss(16)
+        t = (places + 1) / 2
+        speed = 2 * np.sqrt(np.maximum((1 - t) ** 2 * uu + 2 * t * (1 - t) * uv + t**2 * vv, 0))
+        chord = uu + 2 * uv + vv  # |u + v|^2
+        # |u|^2 less its part along u + v
+        off = uu - (uu + uv) ** 2 / chord if chord else uu
+        return {
+            "length": float((shares / 2 * speed).sum()),
+            "chord": math.sqrt(chord),
+            "away": math.sqrt(max(off, 0.0)) / 2,
+        }
 
     def state(self, lam: float) -> State:
         """The parameters at t = `lam`; at 0 and 1 the end models' own tensors, bit for bit."""
@@ -111,6 +160,7 @@ class BendSettings:
 
     Attributes:
         steps: of Adam; the rate falls to zero over them.
+        seconds: in place of `steps`, a budget; the rate falls to zero over it.
         batch: examples a step; 0 for 64 images, or as many windows as make 1,024 tokens.
         rate: of Adam.
         checks: how often the held-out loss is measured; the best bend is kept.
@@ -120,9 +170,12 @@ class BendSettings:
     batch: int = 0
     rate: float = 3e-3
     checks: int = 6
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         require_settings(self)
+        if self.seconds is not None and self.seconds <= 0:
+            raise BadInput(f"The seconds of a bend should be above 0; {self.seconds} came.")
         for name, low in (("steps", 1), ("batch", 0), ("checks", 1)):
             if getattr(self, name) < low:
                 raise BadInput(f"{name} should be {low} or more; {getattr(self, name)} came.")
@@ -220,37 +273,53 @@ class Bending:
         }
 
     def _train(self, begun: float) -> None:
-        steps = self.settings.steps
         if not self.history:
             self._check()
             self._save()
         saved = time.perf_counter()
-        while self.done < steps:
+        share = self._share_done(begun)
+        while share < 1:
             self.whole = False
-            loss = self._step()
-            if self.done % max(1, steps // self.settings.checks) == 0 or self.done == steps:
+            loss = self._step(1 - share)
+            share, before = self._share_done(begun), share
+            if share >= 1 or self._check_due(before, share):
                 self._check()
             self.whole = True
+            counted = "" if self.settings.seconds else f" of {self.settings.steps}"
             self.progress(
-                self.done / steps, f"step {self.done} of {steps}, loss {loss:.3f} nats on the curve"
+                min(share, 1.0), f"step {self.done}{counted}, loss {loss:.3f} nats on the curve"
             )
             now = time.perf_counter()
             if now - saved > max(SAVE_LEAST, SAVE_SHARE * self.saving):
                 saved, self.spent = now, now - begun
                 self._save()
 
-    def _step(self) -> float:
-        """One step at a random point of the curve; returns its loss in nats."""
-        train, steps, device = self.learning.train, self.settings.steps, self.learning.device
+    def _share_done(self, begun: float) -> float:
+        """Of the steps, or of the seconds."""
+        if self.settings.seconds is None:
+            return self.done / self.settings.steps
+        return (time.perf_counter() - begun) / self.settings.seconds
+
+    def _check_due(self, before: float, share: float) -> bool:
+        checks = self.settings.checks
+        if self.settings.seconds is None:
+            return self.done % max(1, self.settings.steps // checks) == 0
+        return int(share * checks) > int(before * checks)
+
+    def _step(self, left: float) -> float:
+        """One step at a random point of the curve; returns its loss in nats.
+
+        Args:
+            left: share of the steps or seconds that is left, to which the rate is proportional.
+        """
+        train, device = self.learning.train, self.learning.device
         # of this step alone
         generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + self.done)
         rows = torch.randint(len(train), (self.batch,), generator=generator)
         t = float(torch.rand((), generator=generator))
         batch = Examples(train.inputs[rows].to(device), train.targets[rows].to(device))
         for group in self.optimiser.param_groups:
-            group["lr"] = (
-                self.settings.rate * min((self.done + 1) / WARM, 1.0) * (1 - self.done / steps)
-            )
+            group["lr"] = self.settings.rate * min((self.done + 1) / WARM, 1.0) * left
         self.optimiser.zero_grad()
         loss = loss_at(self.forward, self.ends[0], self.bend, self.ends[1], t, batch)
         loss.backward()

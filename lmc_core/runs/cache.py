@@ -3,6 +3,7 @@
     aligned/<key>/a.safetensors, b.safetensors    a pair in one frame, float32, with all its rows
                   alignment.safetensors           what moved the second
                   soft.safetensors                of soft matching, its end
+                  bend.safetensors                of a curve that was learned too, its displacement
                   facts.json                      configurations, trace, function error, seconds,
                                                   places of unequal widths
     aligned/<key>/1.safetensors, ...              several models in one frame, float32
@@ -204,6 +205,8 @@ def aligned_pair(
         in_place=consumes(request, models),
         learning=open_learning(request, task, folder.name) if method.uses_data else None,
         device=request.device,
+        seed=request.seed,
+        checkpoint=folders.home() / "unfinished" / f"{folder.name}.pt",
     )
     if max(model.parameters for model in (pair.a, pair.b)) <= HELD:  # 128 MB a pair
         keep(folder, lambda draft: _write_pair(draft, pair))
@@ -309,6 +312,7 @@ def _write_pair(draft: Path, pair: AlignedPair) -> None:
             name: {k: v.tolist() for k, v in asdict(place).items()}
             for name, place in pair.places.items()
         },
+        "bend": pair.bend is not None,
         "soft": None if pair.soft is None else [pair.soft.model.name, pair.soft.function_error],
     }
     models = dict(zip("ab", pair.written, strict=True))
@@ -316,6 +320,8 @@ def _write_pair(draft: Path, pair: AlignedPair) -> None:
         models["soft"] = pair.soft.model
     for name, model in models.items():
         _write_state(draft / f"{name}.safetensors", model.state)
+    if pair.bend is not None:
+        _write_state(draft / "bend.safetensors", pair.bend)
     pair.alignment.save(draft / "alignment.safetensors")
     _write_json(draft / "facts.json", facts)
 
@@ -346,6 +352,7 @@ def _read_pair(folder: Path, models: tuple[Model, Model]) -> AlignedPair:
         facts["seconds"],
         {name: placed(**place) for name, place in facts["places"].items()},
         soft,
+        load_file(folder / "bend.safetensors") if facts.get("bend") else None,
     )
 
 
@@ -520,6 +527,7 @@ def train_bend(
     steps: int,
     progress: Progress,
     refresh: bool = False,
+    seconds: float | None = None,
 ) -> tuple[Bezier, BendTraining]:
     """The curve between two models with a trained bend; what was trained so before is taken from
     disk.
@@ -532,13 +540,14 @@ def train_bend(
         steps: of training.
         progress: told the share done and a few words; may raise to stop.
         refresh: train also what was trained before.
+        seconds: a budget in place of the steps.
     """
     learning = open_learning(request, task, "bend")
     if learning is None:
         raise BadInput(
             "A bend is trained on examples of a training split; choose a task that has one."
         )
-    bending = Bending(a, b, BendSettings(steps=steps), learning, progress)
+    bending = Bending(a, b, BendSettings(steps=steps, seconds=seconds), learning, progress)
     folder = folders.home() / "bends" / bending.fingerprint
     if (found := read_kept(folder, lambda path: _read_bend(path, bending), refresh)) is not None:
         progress(1.0, "trained before")

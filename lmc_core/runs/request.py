@@ -18,7 +18,7 @@ from lmc_core.models.handover import HANDOVER, Loaded
 
 ALGORITHM = 2  # raised whenever the same request would give other numbers
 # fields that came later: left out where they are not set, so that the keys of other requests stay
-LATER = ("stderr", "compiled")
+LATER = ("stderr", "compiled", "bend", "bend_seconds")
 LEARNING = 3  # the same of requests that learn from training examples, whatever learns from them
 
 DEVICES = ("cpu", "cuda", "mps")

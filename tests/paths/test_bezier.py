@@ -184,3 +184,44 @@ def test_the_held_out_mean_counts_examples_not_batches(
         for t in bezier.WATCHED
     ]
     assert abs(found - sum(apart) / 9) > 1e-4  # what a mean of means would have been
+
+
+def test_a_displaced_curve_is_the_line_and_a_parabola(pair) -> None:
+    way = tiny("vit", 2).state
+    path, line = Bezier.displaced(pair[0], pair[1], way), Line(pair[0], pair[1])
+    for lam in (0.25, 0.7):
+        for name, tensor in path.state(lam).items():
+            wanted = line.state(lam)[name] + 2 * lam * (1 - lam) * way[name]
+            assert torch.allclose(tensor, wanted, atol=1e-6)
+
+
+def test_length_and_distance_against_many_chords(pair) -> None:
+    path, line = Bezier.displaced(*pair, tiny("vit", 2).state), Line(*pair)
+
+    def flat(state) -> torch.Tensor:
+        return torch.cat([tensor.double().flatten() for tensor in state.values()])
+
+    places = [flat(path.state(float(t))) for t in torch.linspace(0, 1, 201)]
+    length = sum(float((b - a).norm()) for a, b in zip(places, places[1:], strict=False))
+    way = places[-1] - places[0]
+    off = places[100] - flat(line.state(0.5))
+    away = (off - (off @ way) / (way @ way) * way).norm()
+    found = path.extent()
+    assert found["length"] == pytest.approx(length, rel=1e-4)
+    assert found["chord"] == pytest.approx(float(way.norm()), rel=1e-6)
+    assert found["away"] == pytest.approx(float(away), rel=1e-5)
+    straight = Bezier.straight(*pair).extent()
+    assert straight["length"] == pytest.approx(straight["chord"], rel=1e-6)
+    assert straight["away"] < 1e-3 * straight["chord"]
+
+
+def test_a_budget_in_seconds_ends_the_training(pair, learning, monkeypatch) -> None:
+    """By a clock that goes on by a second with each look."""
+    seen = iter(range(10_000))
+    monkeypatch.setattr("lmc_core.paths.bezier.time.perf_counter", lambda: float(next(seen)))
+    settings = BendSettings(seconds=60.0, checks=3)
+    _, about = Bending(pair[0], pair[1], settings, learning).finish()
+    assert 5 < about["steps"] < 60
+    assert 3 <= len(about["history"]) <= 5
+    with pytest.raises(BadInput, match="above 0"):
+        BendSettings(seconds=0.0)

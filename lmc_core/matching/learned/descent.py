@@ -81,6 +81,7 @@ class Descent:
         progress: called with the share done and a few words; may raise to stop.
         keeps: whether models moved by some alignments still compute what they did; others are not
             returned, however low their loss is, as float32 does not carry what they are.
+        make: makes the learner, of the arguments of `Learner`.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Descent:
         known: Sequence[str],
         progress: Progress,
         keeps: Callable[[Sequence[Alignment]], bool] = lambda alignments: True,
+        make: Callable[..., Learner] = Learner,
     ):
         self.keeps = keeps
         self.settings, self.learning, self.draw, self.progress = settings, learning, draw, progress
@@ -110,7 +112,7 @@ class Descent:
             rows_rate = ROWS_BESIDE if smooth else ROWS_ALONE
         small = models[0].parameters < LARGE
         held = [in_float32(model, "cpu") if small else model for model in models]
-        self.learner = Learner(held, classes, moves, settings.rate, rows_rate, learning.device)
+        self.learner = make(held, classes, moves, settings.rate, rows_rate, learning.device)
         self.evaluated = EVALUATED if small else LARGE_EVALUATED
         self.said, self.told = (0.0, "measuring the start"), 0.0
         if not small:

@@ -19,7 +19,7 @@ Theus et al. 2025 (arXiv 2506.22712) for learned maps (with projections, one-sid
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -29,6 +29,7 @@ from lmc_core.matching.activation import ActivationSettings
 from lmc_core.matching.activation_search import match_activations
 from lmc_core.matching.learned.descent import Descent
 from lmc_core.matching.learned.kept_start import forget_start, kept_start
+from lmc_core.matching.learned.learner import Learner
 from lmc_core.matching.learned.method import LearnedSettings
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.trace import Trace
@@ -39,7 +40,10 @@ from lmc_core.tasks.learning import Learning
 
 
 def match_and_learn(
-    given: MatcherInput, settings: LearnedSettings, both: bool = False
+    given: MatcherInput,
+    settings: LearnedSettings,
+    both: bool = False,
+    make: Callable[..., Learner] = Learner,
 ) -> tuple[Alignment, Trace]:
     """Find a start by another method, or take the one that an interrupted run kept, and learn; for
     the arguments see `learn`.
@@ -51,7 +55,8 @@ def match_and_learn(
             return match_activations(first, ActivationSettings())
         return match_by_weights(first, WeightSettings())
 
-    found = learn(given.within(0.05, 1.0), *kept_start(given, settings.start, find), settings, both)
+    start = kept_start(given, settings.start, find)
+    found = learn(given.within(0.05, 1.0), *start, settings, both, make)
     forget_start(given)
     return found
 
@@ -67,6 +72,7 @@ def learn(
     trace: Trace,
     settings: LearnedSettings,
     both: bool = False,
+    make: Callable[..., Learner] = Learner,
 ) -> tuple[Alignment, Trace]:
     """Go on from `start` by gradient.
 
@@ -76,6 +82,7 @@ def learn(
         trace: of the method that found it.
         settings: how to learn.
         both: whether both ends move.
+        make: makes the learner, of the arguments of `Learner`.
 
     Returns:
         The alignment of B alone, and the trace with what was learned in `about`. Never worse than
@@ -110,6 +117,8 @@ def learn(
         (given.a.digest, given.b.digest),
         given.progress,
         lambda found: given.keeps(of_b_alone(found)),
+        make,
     )
     found, about = descent.finish()
-    return of_b_alone(found), replace(trace, about={**trace.about, **about})
+    told = replace(trace, about={**trace.about, **about})
+    return of_b_alone(found), descent.learner.complete(told)

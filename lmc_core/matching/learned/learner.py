@@ -18,6 +18,7 @@ from lmc_core.matching.learned.mixture import Mixture
 from lmc_core.matching.learned.moved_state import MovedState, Slopes
 from lmc_core.matching.learned.permutation_latents import LatentsState, PermutationLatents, cosines
 from lmc_core.matching.learned.soap import Rates, Soap
+from lmc_core.matching.trace import Trace
 from lmc_core.models.functional import Forward
 from lmc_core.models.mixing import weighted
 from lmc_core.models.model import Model
@@ -110,13 +111,18 @@ class Learner:
         self.peaks = [group["lr"] for group in groups]
         self.centre = [1 / len(models)] * len(models)
 
+    @property
+    def mix(self) -> Callable[..., Mixture]:
+        """What makes a mixture, of the arguments of `Mixture`."""
+        return Mixture
+
     def mixture(self, weights: Sequence[float], probed: bool = False) -> Mixture:
         """The mixture of all models where the maps have brought them."""
         elements = {k: self._elements(k, charts, self.device) for k, charts in self.charts.items()}
         names = [space.name for rows in self.rows.values() for space in rows.spaces]
         dtype = self.dtype or (torch.float32 if self.by_layer else None)
         probed_names = names if probed else ()
-        return Mixture(self.ends, self.moving, elements, weights, probed_names, dtype, self.tick)
+        return self.mix(self.ends, self.moving, elements, weights, probed_names, dtype, self.tick)
 
     def _held(self, tensor: Tensor, large: bool) -> Tensor:
         """A parameter as it is held: of large models matrices in the precision of products, or in
@@ -257,6 +263,10 @@ class Learner:
             )
             found[k] = Alignment.of(spaces, self._elements(k, double, "cpu"))
         return found
+
+    def complete(self, trace: Trace) -> Trace:
+        """Add to a trace what was learned besides alignments."""
+        return trace
 
     def rows_moved(self) -> tuple[int, int]:
         """How many rows of permutations stand elsewhere than at the start, and how many there

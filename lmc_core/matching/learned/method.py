@@ -31,6 +31,43 @@ class LearnedSettings(Steps):
             raise BadInput(f"spread should lie between 0 and 0.5; {self.spread} came.")
 
 
+@dataclass(frozen=True)
+class JointSettings(LearnedSettings):
+    """How maps and a bend are learned together; see `LearnedSettings` for the others.
+
+    Attributes:
+        spread: s; t is drawn from U(1/2 - s, 1/2 + s), by default along the whole curve.
+        bend_rate: of Adam, for the bend.
+    """
+
+    spread: float = 0.5
+    bend_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.bend_rate < 1:
+            raise BadInput(f"bend_rate should lie between 0 and 1; {self.bend_rate} came.")
+
+
+@dataclass(frozen=True)
+class GeneratedSettings(LearnedSettings):
+    """How maps are learned from what the models write; see `LearnedSettings` for the others.
+
+    Attributes:
+        windows: that both models write together.
+        length: of a window in tokens; 0 for the models' context, at most 128.
+    """
+
+    windows: int = 1000
+    length: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, low in (("windows", 4), ("length", 0)):
+            if getattr(self, name) < low:
+                raise BadInput(f"{name} should be {low} or more; {getattr(self, name)} came.")
+
+
 LEARNED = Method(
     name="learned",
     title="learned",
@@ -54,4 +91,30 @@ DUAL = Method(
     match=import_later("lmc_core.matching.learned.learn:match_both"),
     look=Look("learned, both sides", "#9c3f78", "#e8a3cc", "9px,3px,3px,3px,3px,3px", "star"),
     uses_data=True,
+)
+JOINT = Method(
+    name="joint",
+    title="learned with a bend",
+    short="joint",
+    sentence="Learns the maps of B and the bend of a quadratic curve to it together; the curve is "
+    "measured in place of the straight line.",
+    source="Garipov et al. 2018, arXiv 1802.10026; arXiv 2605.09991, 2026",
+    settings=JointSettings,
+    match=import_later("lmc_core.matching.learned.joint:match_jointly"),
+    bends=True,
+    look=Look("learned with a bend", "#4646b4", "#a3a8ff", "18px,3px,3px,3px", "star-diamond"),
+    uses_data=True,
+)
+GENERATED = Method(
+    name="generated",
+    title="learned from generated text",
+    short="from generated text",
+    sentence="Like learned, but both language models write the windows that are learned from; "
+    "needs no data.",
+    source="text that a model writes in place of data: Liu et al. 2023, arXiv 2305.17888",
+    settings=GeneratedSettings,
+    match=import_later("lmc_core.matching.learned.generated:match_generated"),
+    look=Look(
+        "learned from generated text", "#00707a", "#5fd0d8", "7px,3px,2px,3px", "diamond-tall"
+    ),
 )

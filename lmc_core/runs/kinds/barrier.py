@@ -56,6 +56,7 @@ from lmc_core.runs.inputs import (
     require_two,
 )
 from lmc_core.runs.kinds import PairNumbers, RoutingOfExamples, Seconds
+from lmc_core.runs.kinds.bent import describe_bent, find_bent, require_bend
 from lmc_core.runs.kinds.so_far import SoFar, count_round
 from lmc_core.runs.request import Data, RequestJson, Scalar
 from lmc_core.runs.requests.barrier import (
@@ -108,6 +109,8 @@ def make_request(
     stderr: float | None = None,
     precision: str = "float32",
     compiled: bool = False,
+    bend: int = 0,
+    bend_seconds: float | None = None,
     measured: bool = True,
     models: tuple[Model, Model] | None = None,
 ) -> BarrierRequest:
@@ -139,6 +142,9 @@ def make_request(
             it is at most that; see `paths.rounds`.
         precision: of the evaluation, ``float32`` or ``bfloat16``; see `tasks.evaluator.Mode`.
         compiled: compile the network before it is evaluated.
+        bend: steps that train the bend of a curve between the aligned models, in place of the
+            straight line.
+        bend_seconds: a budget in place of these steps.
         measured: a loss will be measured, which models without a head do not have; where it is not,
             and the method uses no data, no task is needed.
         models: of these references, where they were loaded already and there is room for them.
@@ -150,6 +156,7 @@ def make_request(
     _require_counts(points, refine, examples)
     require_goal(stderr)
     Mode(precision, compiled)  # says what is not known
+    bent = require_bend(method, bend, bend_seconds, repair)
     learned, device = _uses_data(method, settings), find_device(device)
     measured = measured or (learned and METHODS[method].takes_loss)
     if models is None:
@@ -157,7 +164,8 @@ def make_request(
     _require_comparable(models, measured)
     asked = Data(task, split, examples, seed, length)
     found, data = choose_data(models, asked, measured, needed=measured or learned)
-    learns = [method] * learned + ["temperature"] * temperature + ["repair"] * repair
+    learns = [method] * learned + ["a bend"] * bent
+    learns += ["temperature"] * temperature + ["repair"] * repair
     if repair:
         hidden_layers(models[0])
     taught: tuple[int | None, str] = (None, "")
@@ -180,6 +188,8 @@ def make_request(
         stderr=stderr,
         precision=precision,
         compiled=compiled,
+        bend=bend,
+        bend_seconds=bend_seconds,
     )
 
 
@@ -255,6 +265,12 @@ def compute(
     path: ModelPath = line
     if request.repair and learning is not None:
         path = Repaired(line, learning.train.first(STATISTICS), request.device)
+    bending = part(progress, first, (first + 1) / 2)
+    curved = find_bent(request, line, pair, task, bending, refresh)
+    if curved is not None:
+        path = curved.path
+        if curved.training is not None:
+            first = (first + 1) / 2
     measuring = part(progress, first, 1.0, f"measuring the loss on {len(examples)} examples")
     there = len(examples)
 
@@ -284,11 +300,15 @@ def compute(
     if found.rows is not None:
         examples = examples.take(found.rows)
     seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": so_far.seconds}
+    if curved is not None and curved.training is not None:
+        seconds["learn"] = curved.training["learn_seconds"]
     end = part(progress, 1.0, 1.0)
     beside: dict[str, object] = {
         "routing": _follow_routes(line, examples, request.device, end),
         "repair": request.repair,
     }
+    if curved is not None:
+        beside["bent"] = describe_bent(curved, line, examples, request, end, mode)
     if request.temperature and learning is not None:
         train = learning.train.first(STATISTICS)
         beside["tempered"] = _temper(path, found, train, examples, request.device, end, mode)

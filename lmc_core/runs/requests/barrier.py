@@ -8,6 +8,8 @@ from typing import NotRequired, TypedDict
 from lmc_core.registry import import_later
 from lmc_core.runs.computation import Computation
 from lmc_core.runs.kinds import (
+    BendTraining,
+    CurveSummary,
     ModelsNumbers,
     PairNumbers,
     RoutingOfExamples,
@@ -104,6 +106,24 @@ class Sampling(TypedDict):
     reached: bool
 
 
+class StraightNumbers(CurveSummary):
+    """The straight line between the ends of a bent curve, at some points."""
+
+    lam: list[float]
+    excess: list[float]
+    excess_stderr: list[float]
+
+
+class BentNumbers(TypedDict):
+    """A curve with a bend, beside the straight line; lengths are in the space of parameters."""
+
+    length: float
+    chord: float  # distance of the ends
+    away: float  # distance of the curve from the straight line, half way
+    straight: StraightNumbers
+    training: BendTraining | None  # None where the bend was learned with the alignment
+
+
 class BarrierNumbers(ModelsNumbers, CurveNumbers, PairNumbers):
     """The numbers of a `BarrierRequest`."""
 
@@ -117,6 +137,7 @@ class BarrierNumbers(ModelsNumbers, CurveNumbers, PairNumbers):
     there: NotRequired[int]  # of a result that is still measured: examples that there will be
     sampling: NotRequired[Sampling]  # where a standard error was asked for
     compiled: NotRequired[bool]
+    bent: NotRequired[BentNumbers]
     memory: int  # bytes
     seconds: Seconds
 
@@ -134,6 +155,9 @@ class BarrierRequest(PairRequest):
         stderr: standard error of the barrier in nats at which no more examples are taken; None for
             all that are asked for.
         compiled: whether the network is compiled before it is evaluated.
+        bend: steps that train the bend of a curve between the aligned models; 0 for the straight
+            line, and for methods that learn a bend themselves.
+        bend_seconds: a budget in place of these steps.
     """
 
     @property
@@ -147,6 +171,8 @@ class BarrierRequest(PairRequest):
     repair: bool = False
     stderr: float | None = None
     compiled: bool = False
+    bend: int = 0
+    bend_seconds: float | None = None
     what: str = "barrier"
 
 
