@@ -34,6 +34,7 @@ MOST: dict[str, float] = {
     "learn": 10**9,
     "length": 2**20,  # tokens of a window
     "draws": 10_000,
+    "windows": 10**6,  # of generated text
     "threads": 1024,
     "seed": 2**31 - 1,  # generators are seeded by its multiples, as 64-bit numbers
     "starts": 2**31 - 1,
