@@ -26,6 +26,7 @@ from lmc_core.figures.barrier_labels import (
     labelling,
     margin_labels,
 )
+from lmc_core.figures.bent import bent_sentences, with_straight_lines
 from lmc_core.figures.export import CURVES, curve_rows
 from lmc_core.figures.layout import heading, legend_row, name_ends, padded
 from lmc_core.figures.margin import MarginLabel, margin_width, write_margin_labels
@@ -82,7 +83,7 @@ def barrier_figure(
         height: of the figure, in pixels; labels are placed for it.
     """
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    names = list(labels or label_results(results))
+    results, names = with_straight_lines(results, labels or label_results(results))
     labelled = labelling(names)
     foot = BOTTOM + labelled.legend_height
     inner = height - TOP - foot
@@ -352,6 +353,7 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
         "The barrier is the largest excess of the loss over the chord between the end losses "
         f"(dashed), \u00b1 one standard error over examples; {_bands(results)}.",
     ]
+    sentences += bent_sentences(results, names)
     sentences += dict.fromkeys(said for result in results for said in same_weights(result))
     for name, result in zip(names, results, strict=True):
         how = "no alignment"

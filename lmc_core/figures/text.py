@@ -137,6 +137,11 @@ def label_results(results: Sequence[Result], settings: Sequence[str] = ()) -> li
         settings: what each is called; by default its method with its classes.
     """
     names = list(settings) or [label_setting(r) for r in results]
+    if not settings:
+        names = [
+            f"{name}, bent" if (r.get("bent") or {}).get("training") else name
+            for name, r in zip(names, results, strict=True)
+        ]
     pairs = [" \u2192 ".join(r.get("models") or ()) for r in results]
     if len(set(pairs)) > 1:
         names = [f"{name}, {pair}" for name, pair in zip(names, pairs, strict=True)]
