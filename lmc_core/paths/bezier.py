@@ -28,11 +28,14 @@ from torch.func import functional_call
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_settings
+from lmc_core.matching.learned.bend_optimiser import BendOptimiser, BendOptimiserState
+from lmc_core.matching.learned.predictions import Predictions, few_enough
 from lmc_core.models.functional import Forward
-from lmc_core.models.mixing import blend, in_single
+from lmc_core.models.mixing import blend, in_single, weighted
 from lmc_core.models.model import Model
 from lmc_core.paths.line import Line
 from lmc_core.progress import Progress
+from lmc_core.settings import choice
 from lmc_core.tasks.evaluator import batch_size
 from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import IGNORED, Examples, InMemory
@@ -135,7 +138,13 @@ def bent(three: Sequence[Tensor], t: float) -> Tensor:
 
 
 def loss_at(
-    forward: nn.Module, a: State, bend: State, b: State, t: float, batch: Examples
+    forward: nn.Module,
+    a: State,
+    bend: State,
+    b: State,
+    t: float,
+    batch: Examples,
+    soft: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """Mean loss of a batch at one point of the curve in nats, differentiable in the bend.
 
@@ -146,11 +155,16 @@ def loss_at(
         b: parameters at 1.
         t: where.
         batch: on the device of the parameters.
+        soft: probabilities that both ends give on it, as targets in place of the labels.
     """
     named = {
         f"inner.{name}": bent([in_single(state[name]) for state in (a, bend, b)], t) for name in a
     }
     logits = functional_call(forward, named, (batch.inputs,))
+    if soft is not None:
+        each = -(weighted(soft, [1 - t, t]) * logits.log_softmax(-1)).sum(-1)
+        counts = batch.targets != IGNORED
+        return torch.where(counts, each, 0.0).sum() / counts.sum()
     return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=IGNORED)
 
 
@@ -164,6 +178,10 @@ class BendSettings:
         batch: examples a step; 0 for 64 images, or as many windows as make 1,024 tokens.
         rate: of Adam.
         checks: how often the held-out loss is measured; the best bend is kept.
+        matrix_rate: of Muon, which then trains the matrices (`bend_optimiser`); None for Adam.
+        spread: s; t is drawn from U(1/2 - s, 1/2 + s).
+        targets: ``labels``, or ``ends``: what the end models predict, mixed like their weights on
+            the straight line, where there is room for it.
     """
 
     steps: int = 300
@@ -171,9 +189,14 @@ class BendSettings:
     rate: float = 3e-3
     checks: int = 6
     seconds: float | None = None
+    matrix_rate: float | None = None
+    spread: float = 0.5
+    targets: str = choice("labels", ("labels", "ends"), "kind of targets")
 
     def __post_init__(self) -> None:
         require_settings(self)
+        if not 0 < self.spread <= 0.5:
+            raise BadInput(f"The spread should lie between 0 and 0.5; {self.spread} came.")
         if self.seconds is not None and self.seconds <= 0:
             raise BadInput(f"The seconds of a bend should be above 0; {self.seconds} came.")
         for name, low in (("steps", 1), ("batch", 0), ("checks", 1)):
@@ -219,7 +242,11 @@ class Bending:
             name: tensor.to(device).clone().requires_grad_()
             for name, tensor in self.start.bend.items()
         }
-        self.optimiser = torch.optim.Adam(list(self.bend.values()), lr=settings.rate)
+        rates = settings.rate, settings.matrix_rate
+        self.optimiser = BendOptimiser(a.layout, self.bend, *rates, (0.9, 0.999))
+        self.predictions: Predictions | None = None
+        if settings.targets == "ends" and few_enough(a, learning.train.inputs):
+            self.predictions = Predictions(self._ask, learning.train.inputs.to(device))
         images = learning.train.inputs.is_floating_point()
         self.batch = settings.batch or (
             64 if images else max(1, 1024 // learning.train.inputs.shape[1])
@@ -294,6 +321,19 @@ class Bending:
                 saved, self.spent = now, now - begun
                 self._save()
 
+    @torch.no_grad()
+    def _ask(self, inputs: Tensor) -> list[Tensor]:
+        """What both ends predict."""
+        found = []
+        for end in self.ends:
+            named = {f"inner.{name}": tensor for name, tensor in end.items()}
+            parts = [
+                functional_call(self.forward, named, (part,)).softmax(-1)
+                for part in inputs.split(self.batch)
+            ]
+            found.append(torch.cat(parts))
+        return found
+
     def _share_done(self, begun: float) -> float:
         """Of the steps, or of the seconds."""
         if self.settings.seconds is None:
@@ -316,14 +356,13 @@ class Bending:
         # of this step alone
         generator = torch.Generator().manual_seed(self.learning.seed * 1_000_003 + self.done)
         rows = torch.randint(len(train), (self.batch,), generator=generator)
-        t = float(torch.rand((), generator=generator))
+        t = 0.5 + self.settings.spread * (2 * float(torch.rand((), generator=generator)) - 1)
         batch = Examples(train.inputs[rows].to(device), train.targets[rows].to(device))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.settings.rate * min((self.done + 1) / WARM, 1.0) * left
+        soft = None if self.predictions is None else self.predictions.read(rows)
         self.optimiser.zero_grad()
-        loss = loss_at(self.forward, self.ends[0], self.bend, self.ends[1], t, batch)
+        loss = loss_at(self.forward, self.ends[0], self.bend, self.ends[1], t, batch, soft)
         loss.backward()
-        self.optimiser.step()
+        self.optimiser.step(min((self.done + 1) / WARM, 1.0) * left)
         self.done += 1
         self.running.append(float(loss.detach()))
         return self.running[-1]
@@ -375,4 +414,4 @@ class Bending:
         with torch.no_grad():
             for name, tensor in self.bend.items():
                 tensor.copy_(bend[name])
-        self.optimiser.load_state_dict(cast("dict[str, Any]", state["optimiser"]))
+        self.optimiser.load_state_dict(cast("BendOptimiserState", state["optimiser"]))

@@ -524,10 +524,9 @@ def train_bend(
     a: Model,
     b: Model,
     task: Task,
-    steps: int,
+    settings: BendSettings,
     progress: Progress,
     refresh: bool = False,
-    seconds: float | None = None,
 ) -> tuple[Bezier, BendTraining]:
     """The curve between two models with a trained bend; what was trained so before is taken from
     disk.
@@ -537,17 +536,16 @@ def train_bend(
         a: the model at 0.
         b: the model at 1.
         task: of the request.
-        steps: of training.
+        settings: of training.
         progress: told the share done and a few words; may raise to stop.
         refresh: train also what was trained before.
-        seconds: a budget in place of the steps.
     """
     learning = open_learning(request, task, "bend")
     if learning is None:
         raise BadInput(
             "A bend is trained on examples of a training split; choose a task that has one."
         )
-    bending = Bending(a, b, BendSettings(steps=steps, seconds=seconds), learning, progress)
+    bending = Bending(a, b, settings, learning, progress)
     folder = folders.home() / "bends" / bending.fingerprint
     if (found := read_kept(folder, lambda path: _read_bend(path, bending), refresh)) is not None:
         progress(1.0, "trained before")

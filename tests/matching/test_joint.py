@@ -32,7 +32,7 @@ from tests.tiny import tiny
 
 SETTINGS = JointSettings(steps=24, batch=16, checks=4, bend_rate=1e-2)
 NOTHING = Trace((), 0.0, "", {}, 0)
-MAKE = partial(BentLearner, SETTINGS.bend_rate)
+MAKE = partial(BentLearner, SETTINGS.bend_rates)
 
 
 @pytest.fixture(scope="module")

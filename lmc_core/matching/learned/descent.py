@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lmc_core.matching.learned.charts import SMOOTH, STRETCH
 from lmc_core.matching.learned.learner import LARGE, Learner, LearnerState
-from lmc_core.matching.learned.predictions import Predictions
+from lmc_core.matching.learned.predictions import Predictions, few_enough
 from lmc_core.matching.learned.steps import Steps
 from lmc_core.models.common import in_float32
 from lmc_core.models.model import Model
@@ -31,8 +31,6 @@ from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import Examples, InMemory
 from lmc_core.tasks.training_state import read_state, save_state
 
-# numbers of the ends' predictions that are held: 512 MB; with more the labels are the targets
-SOFT = 2**27
 WARM = 10  # steps until the full rate
 CALIBRATION = 8  # steps that tell how long one takes
 SAVE_LEAST = 1.0  # seconds between two saves, so that a run that is killed early is not lost
@@ -121,13 +119,7 @@ class Descent:
         self.batch = settings.batch or (
             64 if images else max(1, 1024 // self.train.inputs.shape[1])
         )
-        sizes = models[0].family.sizes(models[0].config)
-        each = (
-            self.train.inputs.shape[1] * sizes["tokens"]
-            if "tokens" in sizes
-            else sizes.get("classes", 1)
-        )
-        self.held = len(models) * each * len(self.train) <= SOFT
+        self.held = few_enough(models[0], self.train.inputs, len(models))
         self.done, self.spent, self.steps = 0, 0.0, settings.steps
         # step, training loss since the last check, held-out loss
         self.history: list[list[float]] = []

@@ -9,7 +9,7 @@ are learned as on it. D is in the coordinates of A and stays where it is when a 
 maps keep the function of B; D is a further set of parameters, and no point of the curve but its
 ends is a model that was trained.
 
-Maps follow SOAP and D follows Adam, in the same steps.
+Maps follow SOAP and D follows Muon and Adam (`bend_optimiser`), in the same steps.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
+from lmc_core.matching.learned.bend_optimiser import BendOptimiser, BendOptimiserState
 from lmc_core.matching.learned.learn import match_and_learn
 from lmc_core.matching.learned.learner import Learner, LearnerState
 from lmc_core.matching.learned.method import JointSettings
@@ -38,7 +39,6 @@ from lmc_core.symmetry.spaces import Classes
 from lmc_core.tasks.task import Examples
 
 WATCHED = (0.25, 0.5, 0.75)  # where the held-out loss is measured
-BETAS = (0.9, 0.98)  # of Adam's averages, as of the maps'
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class BentState(LearnerState):
     """What an interrupted run needs besides: D and its optimiser."""
 
     bend: dict[str, Tensor]
-    bending: dict[str, object]
+    bending: BendOptimiserState
 
 
 class BentMixture(Mixture):
@@ -85,7 +85,7 @@ class BentLearner(Learner):
     """Maps of B, and the bend of the curve to it.
 
     Args:
-        bend_rate: of Adam, a length in each parameter.
+        rates: of the bend, of Adam and of Muon.
         models: two, as for `Learner`, like the other arguments.
         classes: chosen class of each kind of space.
         moves: numbers of the models that have smooth maps.
@@ -99,7 +99,7 @@ class BentLearner(Learner):
 
     def __init__(
         self,
-        bend_rate: float,
+        rates: tuple[float, float],
         models: Sequence[Model],
         classes: Classes,
         moves: Sequence[int],
@@ -117,8 +117,7 @@ class BentLearner(Learner):
         self.bend = {
             name: torch.zeros_like(tensor).requires_grad_() for name, tensor in self.ends[0].items()
         }
-        self.bend_rate = bend_rate
-        self.bending = torch.optim.Adam(list(self.bend.values()), lr=bend_rate, betas=BETAS)
+        self.bending = BendOptimiser(self.layout, self.bend, *rates)
 
     @property
     def mix(self) -> Callable[..., Mixture]:
@@ -137,9 +136,7 @@ class BentLearner(Learner):
     def follow(self, slopes: Mapping[int, Slopes], share: float, rows: bool) -> None:
         """Move maps and bend."""
         super().follow(slopes, share, rows)
-        for group in self.bending.param_groups:
-            group["lr"] = self.bend_rate * share
-        self.bending.step()
+        self.bending.step(share)
 
     def loss(self, examples: Examples, size: int, weights: Sequence[float] | None = None) -> float:
         """Mean loss in nats at a point of the curve, by default over three of them."""
@@ -171,4 +168,4 @@ class BentLearner(Learner):
 
 def match_jointly(given: MatcherInput, settings: JointSettings) -> tuple[Alignment, Trace]:
     """Find a start by another method, and learn maps and bend; for errors see `learn`."""
-    return match_and_learn(given, settings, make=partial(BentLearner, settings.bend_rate))
+    return match_and_learn(given, settings, make=partial(BentLearner, settings.bend_rates))

@@ -36,17 +36,25 @@ class JointSettings(LearnedSettings):
     """How maps and a bend are learned together; see `LearnedSettings` for the others.
 
     Attributes:
-        spread: s; t is drawn from U(1/2 - s, 1/2 + s), by default along the whole curve.
+        spread: s; t is drawn from U(1/2 - s, 1/2 + s).
         bend_rate: of Adam, for the bend.
+        matrix_rate: of Muon, for the matrices of the bend.
     """
 
-    spread: float = 0.5
+    spread: float = 0.4
     bend_rate: float = 2e-3
+    matrix_rate: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 < self.bend_rate < 1:
-            raise BadInput(f"bend_rate should lie between 0 and 1; {self.bend_rate} came.")
+        for name in ("bend_rate", "matrix_rate"):
+            if not 0 < getattr(self, name) < 1:
+                raise BadInput(f"{name} should lie between 0 and 1; {getattr(self, name)} came.")
+
+    @property
+    def bend_rates(self) -> tuple[float, float]:
+        """Of Adam and of Muon."""
+        return self.bend_rate, self.matrix_rate
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lmc_core.models.model import Model
+
+# numbers of the ends' predictions that are held: 512 MB; with more the labels are the targets
+SOFT = 2**27
+
+
+def few_enough(model: Model, inputs: Tensor, ends: int = 2) -> bool:
+    """Whether there is room for what all ends predict on some examples."""
+    sizes = model.family.sizes(model.config)
+    each = inputs.shape[1] * sizes["tokens"] if "tokens" in sizes else sizes.get("classes", 1)
+    return ends * each * len(inputs) <= SOFT
+
 
 class Predictions:
     """Probabilities of all ends on some examples.

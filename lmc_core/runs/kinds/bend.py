@@ -14,7 +14,7 @@ from torch import Tensor
 from lmc_core.intervals.errors import stderr
 from lmc_core.models.cache import load_warm
 from lmc_core.paths.barrier import barrier, excess
-from lmc_core.paths.bezier import Bezier
+from lmc_core.paths.bezier import BendSettings, Bezier
 from lmc_core.paths.curve import Curve, measure
 from lmc_core.paths.line import Line, ModelPath
 from lmc_core.paths.plane import Plane
@@ -79,7 +79,7 @@ def compute(
             ends.a,
             goal,
             task,
-            request.steps,
+            BendSettings(steps=request.steps),
             lambda share, words, tell=tell, where=where: tell(share, f"{where}, {words}"),
             refresh,
         )

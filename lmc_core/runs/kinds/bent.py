@@ -4,7 +4,7 @@ what is said of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -13,7 +13,7 @@ from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
 from lmc_core.matching.aligned import AlignedPair
 from lmc_core.matching.methods import METHODS
-from lmc_core.paths.bezier import Bezier
+from lmc_core.paths.bezier import BendSettings, Bezier
 from lmc_core.paths.curve import measure
 from lmc_core.paths.line import Line
 from lmc_core.progress import Part, Progress
@@ -29,6 +29,10 @@ KEPT = (
     *("barrier", "barrier_stderr", "barrier_lam"),
 )
 STEPS = 300  # that train a bend where nothing else is said
+
+
+# chosen on GPT-2 and validation windows; see docs/log/learning.md
+BENDING = BendSettings(rate=2e-3, matrix_rate=0.01, spread=0.4, targets="ends")
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,8 @@ def find_bent(
     def say(share: float, words: str) -> None:
         progress(share, f"bending the curve: {words}")
 
-    steps = request.bend or STEPS
-    curve, about = train_bend(
-        request, line.a, line.b, task, steps, say, refresh, request.bend_seconds
-    )
+    settings = replace(BENDING, steps=request.bend or STEPS, seconds=request.bend_seconds)
+    curve, about = train_bend(request, line.a, line.b, task, settings, say, refresh)
     return Bent(curve, about)
 
 

@@ -20,6 +20,7 @@ from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.models.model import Model
 from lmc_core.models.rows import usable
+from lmc_core.paths.bezier import BendSettings
 from lmc_core.paths.directions import random_plane
 from lmc_core.paths.grid import Grid, Surface, measure_grid
 from lmc_core.paths.plane import Plane
@@ -369,7 +370,7 @@ class Scene:
             ends.a,
             ends.end,
             self.task,
-            self.request.steps or STEPS,
+            BendSettings(steps=self.request.steps or STEPS),
             part(self.progress, 0.5, 1.0),
             self.refresh,
         )
