@@ -122,13 +122,15 @@ def measure_training(config: Config, examples: Examples, steps: int, half: bool)
     print(json.dumps({"seconds": spent, "held": 0}))
 
 
-def try_planted(config: Config, folder: Path, steps: int) -> None:
+def try_planted(config: Config, folder: Path, steps: int, rate: float) -> None:
     """Learn a planted pair: a random network with outputs as sharp as a trained one's, whose most
     likely tokens are the targets, and the same moved by a random element near the identity, with
     noise. What is there is kept in the folder, so that a run that is killed goes on.
     """
     a = random_model(config, 0, torch.float32)
-    sharp = {"lm_head.weight": 10.0, "transformer.wte.weight": 5.0}
+    # as sharp at every width
+    head = 10.0 * (768 / config.size("n_embd")) ** 0.5
+    sharp = {"lm_head.weight": head, "transformer.wte.weight": 5.0}
     a = a.with_state({name: tensor * sharp.get(name, 1.0) for name, tensor in a.state.items()})
     classes = choose_classes(a.layout.spaces)
     a = canonical(a, classes)
@@ -158,7 +160,9 @@ def try_planted(config: Config, folder: Path, steps: int) -> None:
             for m in (module, b.module())
         ]
     print(f"held-out loss of the ends {ends[0]:.3f} and {ends[1]:.3f} nats", flush=True)
-    settings = LearnedSettings(steps=steps, batch=4, checks=4, rows_rate=0.0, targets="labels")
+    settings = LearnedSettings(
+        steps=steps, batch=4, checks=4, rows_rate=0.0, targets="labels", rate=rate
+    )
     given = MatcherInput(
         a,
         b,
@@ -174,6 +178,7 @@ def try_planted(config: Config, folder: Path, steps: int) -> None:
     print("step, training loss, held-out loss at the midpoint:")
     for row in trace.about["history"]:
         print("  ", [round(value, 3) for value in row])
+    print("went back to the best maps after steps", trace.about.get("returned", []))
 
 
 PARTS = {"learned": measure_learned, "training": measure_training}
@@ -190,6 +195,7 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=128, help="tokens of a window")
     parser.add_argument("--steps", type=int, default=3, help="of each, the first not counted")
     parser.add_argument("--trial", type=Path, metavar="FOLDER", help="learn a planted pair")
+    parser.add_argument("--rate", type=float, default=0.05, help="of the trial")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--half", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -205,7 +211,7 @@ def main() -> None:
     config = GPT2.config(Config(words))
     if arguments.trial:
         torch.set_num_threads(1)
-        return try_planted(config, arguments.trial, arguments.steps)
+        return try_planted(config, arguments.trial, arguments.steps, arguments.rate)
     if arguments.part:
         torch.set_num_threads(1)
         examples = draw(config, arguments.windows, arguments.length)

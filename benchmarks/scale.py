@@ -218,6 +218,16 @@ def bound(config: dict) -> int:
     return 4 * (3 * layer + table) + 8 * 2 * width**2
 
 
+def announce(config: dict, write: bool) -> int:
+    """Bytes that are announced for what is measured here, beside the libraries."""
+    from lmc_core.analysis.lazy_memory import estimate_lazy
+    from lmc_core.models.config import Config
+    from lmc_core.models.families import FAMILIES
+
+    family = FAMILIES[config["model_type"]]
+    return estimate_lazy(family, family.config(Config(config)), 2, 2, 64, write)
+
+
 def main() -> None:
     """Write pairs, align each in a process of its own, print a table and the exponent."""
     parser = argparse.ArgumentParser(
@@ -249,7 +259,8 @@ def main() -> None:
             f"{size:>5} {arguments.pair}: {each['seconds']:.0f} s ({each['cpu']:.0f} CPU s), "
             f"{each['rounds']} rounds of {each['round']:.1f} s ({each['round_cpu']:.1f} CPU s), "
             f"objective {each['before']:.4f} -> {each['objective']:.4f}, function "
-            f"{each['function_error']:.1e}; own memory {each['own'] / 1e9:.2f} GB (3 layers, table, "
+            f"{each['function_error']:.1e}; own memory {each['own'] / 1e9:.2f} GB, "
+            f"{announce(SIZES[size], arguments.write) / 1e9:.2f} announced (3 layers, table, "
             f"accumulators: {bound(SIZES[size]) / 1e9:.2f} GB), resident "
             f"{each['resident'] / 1e9:.2f} GB",
             flush=True,

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 from lmc_core import __version__
+from lmc_core.cli.align_lazily import open_lazily
 from lmc_core.cli.computing import choose_classes, make_notes, say_memory
 from lmc_core.cli.folder import (
     check_folder,
@@ -176,6 +177,7 @@ def align_two(
     """
     # the examples are for the function check alone, so that models without a head can be aligned
     # too
+    opened = open_lazily(references, method, arguments.device, arguments.length)
     request = make_request(
         *references,
         task=arguments.task,
@@ -188,9 +190,13 @@ def align_two(
         device=arguments.device,
         examples=CHECKED,
         measured=False,
+        models=None if opened is None else opened.models,
     )
-    say_memory(bar, estimate_memory(request).align)
-    first, second = (load(reference) for reference in references)  # not shared: written into
+    say_memory(bar, estimate_memory(request).align if opened is None else opened.needed)
+    if opened is None:  # not shared: written into
+        first, second = (load(reference) for reference in references)
+    else:
+        first, second = opened.models
     models = first, in_order_of(first, second)
     same = common_weights(models)  # before the alignment writes into them
     task, examples = open_data(request, models)

@@ -190,6 +190,8 @@ def _describe_learning(found: MatcherReport) -> str:
             f"; the maps of {len(refused)} better checks were not kept, as float32 does not "
             "carry them"
         )
+    if returned := found.get("returned"):
+        moved += f"; {len(returned)} times the loss rose, and the best maps went on more slowly"
     return (
         f"{found.get('steps', 0):,} steps of {found.get('batch', 0)} examples out of "
         f"{found.get('examples', 0):,}; loss half way on {found.get('held_out', 0):,} held-out "

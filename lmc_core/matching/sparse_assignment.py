@@ -54,7 +54,8 @@ def assignment(similarity: Tensor) -> Tensor:
 
 def _from_all(similarity: Tensor) -> Tensor:
     """The best order for one matrix."""
-    cost = -similarity.numpy()  # a copy; SciPy would make one more to maximise
+    # a copy, in the type that SciPy works in; it would make one more to maximise
+    cost = similarity.to(torch.float64, copy=True).neg_().numpy()
     if cost.size:
         np.fill_diagonal(cost, cost.diagonal() - float(np.abs(cost).max()) * 1e-14)
     return torch.from_numpy(linear_sum_assignment(cost)[1].astype(np.int64))

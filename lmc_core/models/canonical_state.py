@@ -21,7 +21,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lmc_core.models.lazy import LazyState, shapes
+from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.symmetry.alignment import Alignment, act_on_block, chunks, is_identity
 from lmc_core.symmetry.canonical import Blocks, along, balance_whole, fold, rewrite_blocks
 from lmc_core.symmetry.elements import Element
@@ -130,19 +130,26 @@ class CanonicalState(LazyState):
         yield from self._changes.values(block)
 
     def raw(self, name: str) -> Tensor:
-        """A parameter as it is stored; the latest is kept, for fused ones are read by blocks."""
+        """A parameter as it is stored; the latest fused one is kept, for it is read by blocks."""
         latest = self._latest
-        if latest is None or latest[0] != name:
-            self._latest = None  # two tables are not held at once
-            latest = self._latest = name, self.original[name]
-        return latest[1]
+        if latest is not None and latest[0] == name:
+            return latest[1]
+        self._latest = None  # two are not held at once
+        found = self.original[name]
+        if len(self._blocks[name]) > 1:
+            self._latest = name, found
+        return found
 
     def _read(self, name: str) -> Tensor:
-        found = self.raw(name).to(self.shapes[name].dtype, copy=True).contiguous()
+        held = not is_lazy(self.original)
+        found = self.original[name].to(self.shapes[name].dtype, copy=held).contiguous()
         for block in self._blocks[name]:
             if self._changes.changed(block):
-                target = chunks(self.layout.view({name: found}, block), block)
-                for part, value in zip(target, self.pieces(block), strict=True):
+                view = self.layout.view({name: found}, block)
+                # what is stored is not held beside it
+                for part, value in zip(
+                    chunks(view, block), self._changes.values(block, stored=view), strict=True
+                ):
                     part.copy_(value)
         return found
 
@@ -197,13 +204,22 @@ class _NotedBlocks(Blocks):
         """Whether a block is not what is stored."""
         return block.name in self._held or block.name in self._noted
 
-    def values(self, block: Block, dtype: torch.dtype | None = None) -> Iterator[Tensor]:
-        """A block as it is now, in pieces."""
+    def values(
+        self, block: Block, dtype: torch.dtype | None = None, stored: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """A block as it is now, in pieces.
+
+        Args:
+            block: which one.
+            dtype: of the pieces; by default that which the parameter is worked in.
+            stored: what is stored of it, where that was read before.
+        """
         dtype = dtype or self._owner.shapes[block.parameter].dtype
         if block.name in self._held:
             yield from (part.to(dtype) for part in chunks(self._held[block.name], block))
             return
-        for part in chunks(self.view(block.name), block):
+        view = self.view(block.name) if stored is None else stored
+        for part in chunks(view, block):
             value = part.to(dtype)
             for change in self._noted.get(block.name, ()):
                 value = change.apply(value, block, self.layout)

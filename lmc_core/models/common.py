@@ -143,8 +143,12 @@ def untied(model: Model) -> Model:
     if tied is None:
         return model
 
+    lazy = is_lazy(model.state)
+
     def make_head(table: Tensor) -> Tensor:
-        if tied.scale != 1 and table.dtype in (torch.bfloat16, torch.float16):
+        if tied.scale == 1:  # what is lazily read belongs to whoever asks for it
+            return table if lazy else table.clone()
+        if table.dtype in (torch.bfloat16, torch.float16):
             table = table.float()  # or the product would be rounded
         return table * tied.scale
 

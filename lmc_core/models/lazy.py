@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
+from lmc_core.large_blocks import return_freed
 from lmc_core.lazy_torch import torch
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class LazyState(Mapping[str, "Tensor"]):
     def __getitem__(self, name: str) -> Tensor:
         if name not in self.shapes:
             raise KeyError(name)
+        if self.shapes[name].numel() >= PIECE:
+            return_freed()
         return self._make(name)
 
     def __contains__(self, name: object) -> bool:

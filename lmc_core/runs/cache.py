@@ -48,6 +48,7 @@ from lmc_core.matching.trace import Trace
 from lmc_core.matching.widened import Places
 from lmc_core.models.cache import is_warm, load_warm
 from lmc_core.models.common import in_float32, untied
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows, restricted, shared_rows
 from lmc_core.paths.bezier import Bending, BendSettings, Bezier
@@ -158,8 +159,10 @@ def pair_folder(request: PairRequest) -> Path:
 
 def consumes(request: PairRequest, models: tuple[Model, Model]) -> bool:
     """Whether aligning writes into the models' own tensors: where they are large, and nothing else
-    holds them.
+    holds them. Of lazily read ones there are none.
     """
+    if is_lazy(models[0].state):
+        return False
     return models[0].parameters > HELD and not any(
         is_warm(reference) for reference in request.models
     )

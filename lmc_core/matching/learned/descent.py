@@ -51,7 +51,11 @@ PLANNED = (
 )
 CHECKING = 0.1  # share of a budget that checks may take, where more than two fit
 # what a checkpoint holds besides the learner
-KEPT = ("best", "done", "steps", "history", "running", "spent", "refused", "checked")
+KEPT = ("best", "done", "steps", "history", "running", "spent", "refused", "checked", "returned")
+# Of large models, what the rate is multiplied by where a check is worse than the best, from which
+# the run then goes on. A step turns every direction of a space alike, also those that the tokens of
+# one batch say nothing of, and there are the more of these the wider the model is.
+SLOWER = 1 / 3
 
 T = TypeVar("T")
 
@@ -125,6 +129,7 @@ class Descent:
         self.history: list[list[float]] = []
         self.best: Best | None = None
         self.refused: list[int] = []  # steps whose maps did not keep the function
+        self.returned: list[int] = []  # steps after which the best maps were taken up again
         self.running: list[float] = []
         self.whole = False  # whether there is a state, and no step is half done
         self.checked: int | None = None  # held-out examples of a check
@@ -166,7 +171,9 @@ class Descent:
         if self.checkpoint is not None:
             self.checkpoint.unlink(missing_ok=True)
         moved, rows = self.learner.rows_moved()
+        returned = {"returned": self.returned} if self.returned else {}
         return self.learner.alignments(), {
+            **returned,
             "history": self.history,
             "held_out": self.checked,
             "steps": self.done,
@@ -287,6 +294,7 @@ class Descent:
         rows, weights = self._draw(self.done)
         soft = None if self.predictions is None else self.predictions.read(rows)
         share = min((self.done + 1) / WARM, 1.0) * (1 - self.done / self.steps)
+        share *= SLOWER ** len(self.returned)
         batch = Examples(self.train.inputs[rows], self.train.targets[rows])
         alone = self.learner.optimiser is None
         rows_move = alone or (self.done < ROWS_UNTIL * self.steps and self.done % ROWS_EVERY == 0)
@@ -319,6 +327,9 @@ class Descent:
                 self.best = {"loss": loss, "step": self.done, "learner": state}
             else:
                 self.refused.append(self.done)
+        elif self.learner.by_layer is not None and loss > self.best["loss"]:
+            self.learner.restore(_copied(self.best["learner"]))
+            self.returned.append(self.done)
         self.whole = True
 
     def _affordable(self) -> int:
@@ -350,7 +361,7 @@ class Descent:
         if state is None:
             return
         for name in KEPT:
-            setattr(self, name, state[name])
+            setattr(self, name, state.get(name, getattr(self, name)))
         self.whole = True
         self.learner.restore(cast("LearnerState", state["learner"]))
 

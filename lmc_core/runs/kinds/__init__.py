@@ -107,6 +107,7 @@ MatcherReport = TypedDict(
         "steps": int,
         "best_step": int,
         "refused": list[int],
+        "returned": list[int],  # steps after which the best maps were taken up again
         "batch": int,
         "targets": str,
         "rows_moved": int,

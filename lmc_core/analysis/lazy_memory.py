@@ -1,0 +1,133 @@
+"""How much memory aligning takes whose models are read one parameter at a time.
+
+Held throughout are the outputs that the function check compares, and the maps that are found. The
+most beside these is either one table in float32 beside what it was read as, or two tables as they
+are stored, or the similarity of the units of a layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from lmc_core.errors import LmcError
+from lmc_core.large_blocks import TOP
+from lmc_core.matching.sparse_assignment import SMALL
+from lmc_core.models.config import Config
+from lmc_core.models.family import Family
+from lmc_core.models.files.pickle import SUFFIXES
+from lmc_core.models.forward import OUTPUTS
+from lmc_core.models.lazy import PIECE
+from lmc_core.models.load import configuration, find_files
+from lmc_core.symmetry.alignment import CHUNK
+from lmc_core.symmetry.layout import Layout
+
+LARGE = 2**30  # bytes of the files of both models above which they are read lazily
+HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
+LIBRARIES = 25_000_000  # bytes of modules that are imported on the way
+PIECES = 5 * SINGLE  # bytes of what is made of a number of a piece at once
+WHOLE = 10 * SINGLE  # and of a number of a matrix of a layer, which is not cut
+# bytes for every number of a map inside a head: in float64, in float32 while it is moved by, and
+# of the canonical form two of each model in float32
+MAPPED = DOUBLE + SINGLE + 4 * SINGLE
+GRAMS = 6  # matrices of a stream in float64 while it is visited
+
+
+def can_be_lazy(references: Sequence[str]) -> bool:
+    """Whether two models can be aligned by their weights without being held: files of plain
+    tensors, one architecture, the same sizes.
+    """
+    if len(references) != 2 or any("+" in each for each in references):  # adapters are held
+        return False
+    try:
+        files = [path for each in references for path in find_files(each)]
+        (one, left), (two, right) = (configuration(each) for each in references)
+    except LmcError:  # said in full where they are loaded
+        return False
+    if any(path.suffix in SUFFIXES for path in files) or one.name != two.name:
+        return False
+    alike = left.get("architectures") == right.get("architectures")
+    return alike and one.layout(left).shapes == two.layout(right).shapes
+
+
+def is_large(references: Sequence[str]) -> bool:
+    """Whether models are too large to be held without need, by the size of their files."""
+    return sum(path.stat().st_size for each in references for path in find_files(each)) > LARGE
+
+
+def estimate_lazy_pair(references: Sequence[str], examples: int, length: int) -> int:
+    """Bytes that aligning two models by their weights takes, read lazily, and writing them.
+
+    Args:
+        references: of both.
+        examples: that the function check would run on.
+        length: tokens of one.
+    """
+    family, config = configuration(references[0])
+    total = sum(path.stat().st_size for each in references for path in find_files(each))
+    parameters = sum(math.prod(shape) for shape in family.layout(config).shapes.values())
+    stored = HALF if total < 1.5 * HALF * len(references) * parameters else SINGLE
+    return estimate_lazy(family, config, stored, examples, length)
+
+
+def estimate_lazy(
+    family: Family, config: Config, stored: int, examples: int, length: int, write: bool = True
+) -> int:
+    """The same for two models of a configuration.
+
+    Args:
+        family: of both.
+        config: of both.
+        stored: bytes of a number in their files.
+        examples: that the function check would run on.
+        length: tokens of one.
+        write: whether the aligned models are written, too.
+    """
+    layout = family.layout(config)
+    outputs = SINGLE * count_outputs(family, config, examples, length)
+    table = max(math.prod(shape) for shape in layout.shapes.values())
+    read = table * (SINGLE + (stored if stored < SINGLE else 0))
+    forward = 2 * outputs + max(read, table * SINGLE + TOP + outputs)
+    search = 2 * outputs + max(_stream(layout, stored), _units(layout))
+    # looked at once more for values that its type does not hold
+    saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE if write else 0
+    return LIBRARIES + _maps(layout) + max(forward, search, saving)
+
+
+def count_outputs(family: Family, config: Config, examples: int, length: int) -> int:
+    """Numbers of the outputs of one model that the function check keeps (`few_enough`)."""
+    sizes = family.sizes(config)
+    if "tokens" not in sizes or family.predicts(config) == "label":
+        return examples * max(1, sizes.get("classes", 1))
+    each = min(length, sizes.get("context", length)) * sizes["tokens"]
+    return each * max(1, min(examples, OUTPUTS // each))
+
+
+def _maps(layout: Layout) -> int:
+    """Bytes of the maps of all spaces."""
+    total = 0
+    for space in layout.spaces.values():
+        inner = space.copies * space.size**2
+        if space.within is not None and space.kind not in ("units", "queries", "experts"):
+            total += MAPPED * inner
+        elif space.within is None and space.kind == "residual":
+            total += (DOUBLE + SINGLE) * inner
+    return total
+
+
+def _stream(layout: Layout, stored: int) -> int:
+    """Bytes for a visit of the residual stream: a table of both models, and sums."""
+    width = max((s.size for s in layout.spaces.values() if s.kind == "residual"), default=0)
+    table = max(math.prod(shape) for shape in layout.shapes.values())
+    return 2 * table * stored + PIECES * min(table, CHUNK) + GRAMS * DOUBLE * width**2
+
+
+def _units(layout: Layout) -> int:
+    """Bytes for the best order of the units of a layer: their similarity and a product, or what
+    an assignment of few takes, and a matrix of the layer.
+    """
+    spaces = layout.spaces.values()
+    size = max((s.size for s in spaces if s.kind == "units" and s.within is None), default=0)
+    width = max((s.size for s in spaces if s.kind == "residual"), default=0)
+    similarity = size**2 * (SINGLE + (HALF if size > SMALL else 2 * DOUBLE))
+    return similarity + WHOLE * size * width + TOP
