@@ -143,7 +143,7 @@ def test_a_click_on_the_overview_chooses_the_space(monkeypatch: pytest.MonkeyPat
 def test_without_a_method_there_is_nothing_to_match(at, app):
     at.query_params["method"] = "none"
     at.run()
-    assert "Without a method nothing is matched" in at.info[0].value
+    assert "Without symmetries nothing is matched" in at.info[0].value
     assert "Run" not in buttons(at) and not charts(at)
 
 
