@@ -18,7 +18,10 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+
+import psutil
 
 from lmc_core.locks import holder
 from lmc_core.runs.executors import Local
@@ -50,12 +53,15 @@ def main() -> int:
     parser.add_argument("--pause", type=float, default=12.0, help="seconds to get ready in")
     options = parser.parse_args()
     print(f"{os.cpu_count()} CPU cores; load average {os.getloadavg()[0]:.1f}\n")
-    print("pair              plain  permutations  all classes    cancelled after   first answer")
+    print("pair           plain, permutations, all classes: waited, worked; until cancelled")
     found = []
     for pair in options.pairs:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["LMC_HOME"] = folder
-            found.append(measure(pair, Path(folder), options.cold, options.pause))
+            try:
+                found.append(measure(pair, Path(folder), options.cold, options.pause))
+            finally:
+                end(Path(folder))
     print(f"median of the last of three: {statistics.median(found):.1f} s")
     return 0
 
@@ -77,15 +83,17 @@ def measure(pair: str, home: Path, cold: bool, pause: float) -> float:
     if not cold:
         local.expect(requests[0].models, "cpu")
         time.sleep(pause)
-    begin = time.monotonic()
+    begin, before = time.monotonic(), spent(home)
     local.submit_all(requests)
     seen: dict[str, float] = {}
+    worked: dict[str, float] = {}
     first = ""
     while len(seen) < len(requests) and time.monotonic() - begin < LIMIT:
         local.tend()
         for request in requests:
             if request.key not in seen and (kept := Unfinished(request.key).read()) is not None:
                 seen[request.key] = time.monotonic() - begin
+                worked[request.key] = spent(home) - before
                 facts = kept[0]
                 first = first or (
                     f"{facts['examples']} of {facts['there']} examples, {len(facts['lam'])} points"
@@ -98,10 +106,28 @@ def measure(pair: str, home: Path, cold: bool, pause: float) -> float:
         local.tend()
         time.sleep(0.02)
     ended = time.monotonic() - stopped
-    times = "  ".join(f"{seen.get(request.key, float('nan')):10.1f}" for request in requests)
-    print(f"{pair:<15}{times} s   {ended:10.2f} s   {first}", flush=True)
-    end(home)
+    print(
+        f"{pair:<15}{row(requests, seen)} s{row(requests, worked)} s   {ended:6.2f} s   {first}",
+        flush=True,
+    )
     return max(seen.values(), default=float("nan"))
+
+
+def row(requests: Sequence[BarrierRequest], seconds: dict[str, float]) -> str:
+    """Seconds of each request; a dash where there was no curve."""
+    return "".join(
+        f"{seconds[each.key]:7.1f}" if each.key in seconds else f"{'-':>7}" for each in requests
+    )
+
+
+def spent(home: Path) -> float:
+    """Processor seconds of the worker; 0 while there is none."""
+    name = holder(lock_path("cpu", home))
+    try:
+        times = psutil.Process(int(str(name).partition(":")[2].partition("-")[0])).cpu_times()
+    except (ValueError, psutil.Error):
+        return 0.0
+    return times.user + times.system
 
 
 def end(home: Path) -> None:

@@ -56,12 +56,13 @@ with messages.refusing():
 results = find_results(lines)
 labels = label_results(results)
 height = (520 if len(lines) <= 3 else 600) + legend_height([line.label for line in lines])
-barrier_view.show_growing(lines, results, labels, f"{KEY}_figure", height)
+begun = barrier_view.show_growing(lines, results, labels, f"{KEY}_figure", height)
 if not results:
-    st.caption(
-        "Nothing is computed yet for these models. **Run** measures the loss along the straight "
-        "line between them."
-    )
+    if not begun:
+        st.caption(
+            "Nothing is computed yet for these models. **Run** measures the loss along the "
+            "straight line between them; the first points are there within seconds."
+        )
     st.stop()
 st.caption(barrier_caption(results, labels))
 links.show_views(KEY, pair, setting, {"task": task, "split": split.split(" and ")[0]})

@@ -2,6 +2,10 @@
 wait; then ship the results.
 
     python scripts/ship_results.py [--only PAGE] [--out assets/results] [--home DIR]
+    python scripts/ship_results.py --early [--out assets/early] [--home DIR]
+
+With --early the first answers of the page Barrier are shipped for the first pair of every family
+of the zoo: its curves on the first examples, with which a run goes on.
 
 Needs the extra `test` and a chromium. With --home an interrupted run goes on where it was. Old
 shipped results of the same keys are replaced; what no page asks for any more is left, and has to be
@@ -11,6 +15,7 @@ removed by hand.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -20,8 +25,16 @@ import time
 from pathlib import Path
 
 from lmc_core.equivariance.page.presets import PRESETS
+from lmc_core.errors import Paused
+from lmc_core.models.listing import listing
+from lmc_core.runs.computation import COMPUTATIONS
+from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.partial import Unfinished, ship
+from lmc_core.runs.remembered import read_kinds
+from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.store import Store
 from lmc_core.server.launch import ADDRESS, answers, command, free_port
+from lmc_core.ui.setting import PLAIN, all_classes, only_permutations
 
 ROOT = Path(__file__).resolve().parents[1]
 VISITS = {  # page -> addresses whose first view should not be empty
@@ -40,9 +53,16 @@ def main() -> int:
     """Start a server, visit the pages, copy what was computed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--only", choices=VISITS, action="append")
-    parser.add_argument("--out", type=Path, default=ROOT / "assets" / "results")
+    parser.add_argument("--early", action="store_true")
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--home", type=Path)
     options = parser.parse_args()
+    out = options.out or ROOT / "assets" / ("early" if options.early else "results")
+    if options.early:
+        with tempfile.TemporaryDirectory() as temporary:
+            os.environ["LMC_HOME"] = str(options.home or temporary)
+            ship_early(out)
+        return 0
     with tempfile.TemporaryDirectory() as temporary:
         home = options.home or Path(temporary)
         port = free_port(8750)
@@ -60,8 +80,54 @@ def main() -> int:
         finally:
             server.terminate()
             server.wait()
-        copy(home, options.out)
+        copy(home, out)
     return 0
+
+
+class First:
+    """A progress that stops a run once all points were measured on the first examples.
+
+    Args:
+        request: of the run.
+    """
+
+    def __init__(self, request: BarrierRequest):
+        self._request = request
+
+    def __call__(self, share: float, words: str) -> None:
+        """Go on."""
+
+    def pause(self) -> None:
+        """Stop where all points are there."""
+        found = Unfinished(self._request.key).read()
+        if found is not None and len(found[0]["lam"]) == self._request.points:
+            raise Paused("The first answer is there.", "")
+
+
+def ship_early(out: Path) -> None:
+    """Compute and copy the first answers of one pair of every family, task and size."""
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for row in listing():
+        kinds.setdefault((row["family"], row["task"] or "", str(row["sizes"])), []).append(
+            row["name"]
+        )
+    for names in kinds.values():
+        for request in first_requests(*names[:2]) if len(names) > 1 else ():
+            if Store().get(request.key) is not None or (out / f"{request.key}.npz").exists():
+                continue
+            with contextlib.suppress(Paused):
+                COMPUTATIONS["barrier"].compute(request, First(request), False)
+            print(*request.names, request.method, ship(request.key, out), "bytes", flush=True)
+
+
+def first_requests(a: str, b: str) -> list[BarrierRequest]:
+    """What the page Barrier asks about a pair at first."""
+    largest = {kind: space["largest"] for kind, space in read_kinds(a).items()}
+    settings = dict.fromkeys([PLAIN, only_permutations(largest), all_classes(largest)])
+    return [
+        make_request(a, b, method=each.method, classes=dict(each.classes) or None, device="cpu")
+        for each in settings
+    ]
 
 
 def compute(address: str) -> None:

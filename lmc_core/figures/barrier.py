@@ -9,6 +9,7 @@ holds the whole excess with 95 % confidence; of older results, one standard erro
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -68,11 +69,38 @@ NAMED = 10  # curves at the most that a caption names one by one
 PAPER = 500  # pixels of height on paper
 
 
+@dataclass(frozen=True)
+class Axes:
+    """What the axes say where there is no curve yet, and what they hold at least.
+
+    Attributes:
+        models: names of both.
+        unit: of the loss.
+        score: below the loss.
+        split: of the data.
+        loss: the smallest and the largest loss.
+        scores: likewise.
+    """
+
+    models: tuple[str, str]
+    unit: str
+    score: str
+    split: str
+    loss: tuple[float, float]
+    scores: tuple[float, float]
+
+    @property
+    def words(self) -> Result:
+        """The entries of a result that axes are named by."""
+        return {"unit": self.unit, "score": self.score, "split": self.split}
+
+
 def barrier_figure(
     results: Sequence[Result],
     theme: Theme = "light",
     labels: Sequence[str] | None = None,
     height: int = HEIGHT,
+    axes: Axes | None = None,
 ) -> go.Figure:
     """Draw loss and score of any number of results over one axis of lambda.
 
@@ -81,6 +109,7 @@ def barrier_figure(
         theme: ``light``, ``dark`` or ``paper``.
         labels: of the lines, in the order of the results.
         height: of the figure, in pixels; labels are placed for it.
+        axes: of a picture that grows, so that they stay what they are.
     """
     figure = go.Figure(layout={"template": template(theme), "height": height})
     results, names = with_straight_lines(results, labels or label_results(results))
@@ -91,11 +120,13 @@ def barrier_figure(
     domains = (1 - upper / inner, 1.0), (0.0, lower / inner)
     drawn = strokes(list(results), theme)
     beside = [] if labelled.legend else margin_labels(results, names, drawn)
-    _axes(figure, results, theme, domains, foot, labelled.legend)
+    _axes(figure, results, theme, domains, foot, labelled.legend, axes)
     figure.update_layout(margin_r=margin_width(beside, EDGE))
     if not results:
         return figure
     limits = _loss_range(results, upper)
+    if axes is not None:
+        limits = min(limits[0], axes.loss[0]), max(limits[1], axes.loss[1])
     figure.update_yaxes(range=limits, selector={"anchor": "x"})
     figure.update_layout(legend_y=-(BOTTOM + 8) / inner)
     _chords(figure, results, theme)
@@ -179,15 +210,16 @@ def _axes(
     domains: tuple[tuple[float, float], tuple[float, float]],
     foot: int,
     legend: bool,
+    known: Axes | None,
 ) -> None:
     ground, (upper, lower) = GROUNDS[theme], domains
-    first = results[0] if results else {}
+    first = results[0] if results else known.words if known else {}
     unit, score, split = (
         first.get("unit", "nats"),
         str(first.get("score", "accuracy")),
         first.get("split", "test"),
     )
-    pairs = {tuple(r["models"]) for r in results}
+    pairs = {tuple(r["models"]) for r in results} or ({known.models} if known else set())
     ends = next(iter(pairs)) if len(pairs) == 1 else ("model A", "model B")
     ticks = ["0", "0.25", "0.5<br>\u03bb", "0.75", "1"]
     common = {"range": [1 - END, END], "fixedrange": True}
@@ -227,20 +259,25 @@ def _axes(
         (f"<b>{score.capitalize()}</b>", lower[1]),
     ):
         heading(figure, title, theme, y=top, left=-SIDE, up=10, align="left")
-    _score_range(figure, results)
+    _score_range(figure, results, known)
 
 
-def _score_range(figure: go.Figure, results: Sequence[Result]) -> None:
-    """The range of the axis of scores, with room around what was measured."""
+def _score_range(figure: go.Figure, results: Sequence[Result], known: Axes | None) -> None:
+    """The range of the axis of scores, with room around what was measured; where nothing is, also
+    that of losses.
+    """
+    if known is not None:
+        figure.update_yaxes(range=known.loss, selector={"anchor": "x"})
+        figure.update_yaxes(range=known.scores, selector={"anchor": "x2"})
     scores = [values for r in results if (values := _score(r)) is not None]
     if scores:
         flat = np.concatenate([_array(values) for values in scores])
         flat = flat[np.isfinite(flat)]
         if len(flat):
-            figure.update_yaxes(
-                range=padded(float(flat.min()), float(flat.max()), 0.2, 0.2),
-                selector={"anchor": "x2"},
-            )
+            low, high = padded(float(flat.min()), float(flat.max()), 0.2, 0.2)
+            if known is not None:
+                low, high = min(low, known.scores[0]), max(high, known.scores[1])
+            figure.update_yaxes(range=[low, high], selector={"anchor": "x2"})
 
 
 def _chords(figure: go.Figure, results: Sequence[Result], theme: Theme) -> None:

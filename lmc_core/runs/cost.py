@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
@@ -24,12 +24,14 @@ from lmc_core.analysis.expert_orders import MOST, mixtures, number_of_orders
 from lmc_core.analysis.memory import Memory, estimate_many, estimate_pair
 from lmc_core.analysis.parts import find_parts
 from lmc_core.errors import LmcError
+from lmc_core.locks import holder
 from lmc_core.matching.method import learns
 from lmc_core.matching.methods import find_method
 from lmc_core.models.load import configuration
 from lmc_core.runs.cache import frame_folder, pair_folder
 from lmc_core.runs.computation import COMPUTATIONS, Workload, request_from_json
 from lmc_core.runs.expected import Expected
+from lmc_core.runs.jobs import lock_path
 from lmc_core.runs.request import WINDOW, ManyRequest, ModelsRequest
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
@@ -42,6 +44,8 @@ ALIKE = 4.0  # parameters may differ by this factor in runs of one size
 # seconds of one core for a forward pass by example (128 tokens) and parameter
 PACE = {"images": 5e-10, "text": 4e-9}
 STEP = {"images": 3e-7, "text": 6e-7}  # seconds for a step of learning by parameter
+START = 5.0  # seconds until a worker is there and has imported what computes
+FIXED = 0.5  # seconds to open the inputs of a run and to store its result
 
 
 _FINISHED: dict[Path, tuple[float, list[Finished]]] = {}  # root of a store -> when read, runs
@@ -338,13 +342,40 @@ def forecast(requests: Sequence[ModelsRequest]) -> tuple[Expected | None, int]:
     """How long some requests take one after the other, as finished runs of the store tell, and the
     bytes of the largest; see `expected_seconds`.
     """
+    expected = expected_seconds(requests, _read_finished())
+    if expected is not None:
+        fixed = FIXED * len(requests) + _expect_start({each.device for each in requests})
+        expected = replace(expected, seconds=expected.seconds + fixed)
+    return expected, max(estimate_memory(request).peak for request in requests)
+
+
+def forecast_each(requests: Sequence[Mapping[str, object]]) -> list[float | None]:
+    """The seconds that each of some requests takes alone, once a worker is there; None where
+    nothing tells.
+
+    Args:
+        requests: as JSON values.
+    """
+    finished, found = _read_finished(), list[float | None]()
+    for content in requests:
+        request = request_from_json(content)
+        alone = isinstance(request, ModelsRequest) and expected_seconds([request], finished)
+        found.append(alone.seconds + FIXED if alone else None)
+    return found
+
+
+def _read_finished() -> list[Finished]:
     store = Store()
     now, (then, finished) = monotonic(), _FINISHED.get(store.root, (-math.inf, []))
     if now - then > KEPT:
         finished = finished_runs(store.list(limit=NEWEST))
         _FINISHED[store.root] = now, finished
-    memory = max(estimate_memory(request).peak for request in requests)
-    return expected_seconds(requests, finished), memory
+    return finished
+
+
+def _expect_start(devices: Iterable[str]) -> float:
+    """Seconds until there are workers of some kinds of device."""
+    return START * sum(holder(lock_path(device)) is None for device in devices)
 
 
 def estimate_memory(request: ModelsRequest) -> Memory:

@@ -4,6 +4,7 @@ request is made and read again when it is computed; and the facts that every res
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -327,6 +328,17 @@ def open_learning(request: ModelsRequest, task: Task, name: str | None = None) -
     chosen = task.examples("train", request.learn, request.seed, request.length or WINDOW)
     checkpoint = folders.home() / "unfinished" / f"{name or request.key}.pt"
     return Learning.split(chosen, None, request.seed, request.device, checkpoint)
+
+
+def describe_axes(request: ModelsRequest) -> tuple[str, str, float]:
+    """The unit of the loss of a request, its score, and what a model loses that knows nothing: all
+    labels are equally likely.
+
+    Raises:
+        BadInput: its models or its data cannot be read.
+    """
+    task = task_for(request.task, *in_one_order([load_warm(each) for each in request.models]))
+    return task.unit, task.score, math.log(task.classes)
 
 
 def make_group_array(examples: Examples) -> dict[str, np.ndarray]:

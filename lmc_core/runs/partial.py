@@ -7,7 +7,7 @@ later run goes on from it.
 
 A file is written under another name and renamed, so that whoever reads it finds it whole. It goes
 when the result is there, or when nobody has asked for the rest of it for as long as jobs are
-remembered.
+remembered. What came with the app lies in `early` among its assets, and is only read.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Unfinished:
         if not is_key(key):
             raise ValueError(f"not a key: {key!r}")
         self.path: Path = folders.home() / "unfinished" / f"{key}.npz"
+        self.shipped: Path = folders.assets() / "early" / f"{key}.npz"
         self._written = -math.inf
 
     @property
@@ -50,13 +51,8 @@ class Unfinished:
 
     def read(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The facts and the arrays by name; None when there are none, or they cannot be read."""
-        try:
-            with np.load(self.path, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in content.files}
-            return json.loads(str(arrays.pop(FACTS))), arrays
-        # zipfile, zlib, ValueError, OSError, KeyError: what cannot be read is not there
-        except Exception:
-            return None
+        found = _read(self.path)
+        return _read(self.shipped) if found is None else found
 
     def write(
         self, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], now: bool = False
@@ -74,6 +70,27 @@ class Unfinished:
     def remove(self) -> None:
         """Take it away."""
         self.path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+        return json.loads(str(arrays.pop(FACTS))), arrays
+    # zipfile, zlib, ValueError, OSError, KeyError: what cannot be read is not there
+    except Exception:
+        return None
+
+
+def ship(key: str, folder: Path) -> int:
+    """Copy what a request has so far to a folder, compressed; returns the bytes, 0 for none."""
+    found = Unfinished(key).read()
+    if found is None:
+        return 0
+    folder.mkdir(parents=True, exist_ok=True)
+    said = {FACTS: np.array(json.dumps(found[0]))}
+    np.savez_compressed(folder / f"{key}.npz", **said, **found[1])  # type: ignore[arg-type]
+    return (folder / f"{key}.npz").stat().st_size
 
 
 def prune(folder: Path, age: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, cast
 
 from lmc_core import folders
 from lmc_core.errors import BadInput, LmcError
+from lmc_core.runs.computation import rename
 from lmc_core.runs.executors import get_queue
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.partial import Unfinished
-from lmc_core.runs.request import Request
+from lmc_core.runs.request import ModelsRequest, Request
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import Shown, gather
 from lmc_core.studies.index import measure_size
@@ -39,6 +40,16 @@ def unfinished(key: str) -> tuple[Mapping[str, object], dict[str, np.ndarray]] |
     that keep nothing.
     """
     return Unfinished(key).read()
+
+
+def begun(request: Request) -> Mapping[str, object] | None:
+    """Return the facts that a request has so far; what came with the app may be of another
+    device, and says so.
+    """
+    found = Unfinished(request.key).read()
+    if found is None and isinstance(request, ModelsRequest) and request.device != "cpu":
+        found = Unfinished(replace(request, device="cpu").key).read()
+    return None if found is None else rename(found[0], request.to_json())
 
 
 def stored(request: Request) -> Mapping[str, object] | None:
@@ -108,6 +119,15 @@ def submit(requests: Iterable[Request], fresh: bool = False) -> None:
     queue = get_queue()
     for request in requests:
         queue.submit(request, fresh=fresh)
+
+
+def expect(requests: Sequence[Request]) -> None:
+    """Let the worker get ready for requests that are shown and not computed; nothing on a server
+    for an audience.
+    """
+    models = [each for each in requests if isinstance(each, ModelsRequest)]
+    if models and not read_only():
+        get_queue().expect(models[0].models, models[0].device)
 
 
 def position(key: str) -> int:

@@ -4,23 +4,32 @@ costs, and what the matching maximised.
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 import streamlit as st
 
-from lmc_core.figures.barrier import barrier_caption, barrier_figure
+from lmc_core import elsewhere
+from lmc_core.errors import LmcError
+from lmc_core.figures.barrier import Axes, barrier_caption, barrier_figure
 from lmc_core.figures.convergence import learning_figure, objective_figure
 from lmc_core.figures.export import results_csv, results_json, standalone_html, svg
 from lmc_core.figures.layers import layers_caption, layers_figure
 from lmc_core.figures.text import barrier_words, classes_sentence, is_above_plain
 from lmc_core.numbers import estimate, number, percent, seconds
+from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.ui import backend
 from lmc_core.ui.drawn import draw_once
 from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
 
 if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from lmc_core.runs.request import Request
     from lmc_core.runs.requests.barrier import BarrierNumbers
     from lmc_core.runs.requests.layers import LayersNumbers
     from lmc_core.ui.status import Line
@@ -43,23 +52,38 @@ HELP = {
     "svg": "The figure for a paper.",
 }
 EVERY = 1.5  # seconds between two pictures while one grows
+ROOM = 1.15  # share of the loss of a model that knows nothing, which axes hold at first
+MOST_NATS = 6.0  # the same at the most: models with a large vocabulary lose less
 FIELDS = {"cost": "Averaged", "swap": "Replaced"}
 
 
 def show_curves(
-    results: Sequence[BarrierNumbers], labels: Sequence[str], key: str, height: int = 520
-) -> None:
-    """Draw the curves with an accessible name; without results the axes keep the place."""
+    results: Sequence[BarrierNumbers],
+    labels: Sequence[str],
+    key: str,
+    height: int = 520,
+    axes: Axes | None = None,
+) -> go.Figure:
+    """Draw the curves with an accessible name; without results the axes keep the place.
+
+    Args:
+        results: of the curves.
+        labels: of the results.
+        key: of the figure.
+        height: of the figure, in pixels.
+        axes: of curves that grow; see `barrier_figure`.
+    """
     spoken = "; ".join(
         f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True)
     )
     alt = f"Loss and score between two models. Barriers: {spoken}."
     look = theme()
     figure = draw_once(
-        lambda: barrier_figure(results, look, labels, height),
-        *("barrier", list(results), list(labels), height, look),
+        lambda: barrier_figure(results, look, labels, height, axes),
+        *("barrier", list(results), list(labels), height, look, axes and asdict(axes)),
     )
     show_figure(figure, key, alt if results else "Empty axes of loss and score.")
+    return figure
 
 
 def show_growing(
@@ -68,8 +92,8 @@ def show_growing(
     labels: Sequence[str],
     key: str,
     height: int,
-) -> None:
-    """Draw the curves and, while others are measured, what these are on the examples so far.
+) -> bool:
+    """Draw the curves and, where others are not whole yet, what these are on the examples so far.
 
     Args:
         lines: all that the page should hold.
@@ -77,28 +101,81 @@ def show_growing(
         labels: of the results.
         key: of the figure.
         height: of the figure, in pixels.
+
+    Returns:
+        Whether there is a curve.
     """
     waiting = [line for line in lines if line.result is None]
     jobs = backend.jobs([line.key for line in waiting]) if waiting else {}
     running = any(job.active for job in jobs.values())
+    name = f"{key}_axes"
+    if not waiting:
+        st.session_state.pop(name, None)
+    drawn = [bool(results)]
 
     @st.fragment(run_every=EVERY if running else None)
     def draw() -> None:
         early = [
-            (line.label, cast("BarrierNumbers", found[0]))
+            (line.label, cast("BarrierNumbers", found))
             for line in waiting
-            if running and (found := backend.unfinished(line.key)) is not None
+            if (found := backend.begun(line.request)) is not None
         ]
         names = [*labels, *(f"{label}, so far" for label, _ in early)]
-        show_curves([*results, *(result for _, result in early)], names, key, height)
+        grows = waiting and (running or not results)
+        axes = _keep_axes(waiting[0].request, name) if grows else None
+        figure = show_curves([*results, *(result for _, result in early)], names, key, height, axes)
+        drawn[0] = bool(results or early)
+        if axes is not None:
+            loss, scores = (tuple(axis.range) for axis in figure.select_yaxes())
+            wide = replace(axes, loss=loss, scores=scores)
+            st.session_state[name] = st.session_state[name][0], wide
         if early:
             words = "; ".join(
                 f"{label} on {result['examples']:,} of {result.get('there', 0):,} examples"
+                + f" at {len(result['lam'])} points"
                 for label, result in early
             )
             st.caption(f"So far: {words}. The band is that of these examples.")
 
     draw()
+    return drawn[0]
+
+
+def _keep_axes(request: Request, name: str) -> Axes | None:
+    """The axes of curves that grow: at first those of a guess, then never narrower than they were;
+    None where the data cannot be read.
+
+    Args:
+        request: of one of the curves.
+        name: of the axes in the session.
+    """
+    if not isinstance(request, BarrierRequest):
+        return None
+    about = (*request.digests, request.task, request.split)
+    kept = st.session_state.get(name)
+    if kept is None or kept[0] != about:
+        kept = about, _guess_axes(request)
+        st.session_state[name] = kept
+    return kept[1]
+
+
+def _guess_axes(request: BarrierRequest) -> Axes | None:
+    """Axes from what a model loses that knows nothing."""
+    try:
+        unit, score, uniform = _read_axes(json.dumps(request.to_json()))
+    except LmcError:
+        return None
+    scores = (0.0, 1.0) if score == "accuracy" else (1.0, math.exp(min(uniform, MOST_NATS)))
+    top = ROOM * min(uniform, MOST_NATS)
+    return Axes(request.names[:2], unit, score, request.split, (0.0, top), scores)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _read_axes(request: str) -> tuple[str, str, float]:
+    found = elsewhere.call(
+        "lmc_core.runs.inputs:describe_axes", BarrierRequest.from_json(json.loads(request))
+    )
+    return cast("tuple[str, str, float]", found)
 
 
 def _unit(result: BarrierNumbers) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from typing import cast
 
 from lmc_core import elsewhere
+from lmc_core.errors import LmcError
 from lmc_core.numbers import size
 from lmc_core.runs.expected import Expected, rounded
+from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import ModelsRequest, Request
 from lmc_core.ui import backend
 
@@ -27,6 +29,15 @@ def note(requests: Sequence[Request], what: str = "") -> str:
         return ""
     found = elsewhere.call("lmc_core.runs.cost:forecast", asked)
     return sentence(*cast("tuple[Expected | None, int]", found), what)
+
+
+def forecast_each(jobs: Sequence[Job]) -> list[float | None]:
+    """Seconds that jobs are expected to take, each alone; None where nobody knows."""
+    try:
+        found = elsewhere.call("lmc_core.runs.cost:forecast_each", [job.request for job in jobs])
+    except LmcError:
+        return [None] * len(jobs)
+    return cast("list[float | None]", found)
 
 
 def sentence(expected: Expected | None, memory: int, what: str = "") -> str:

@@ -15,6 +15,7 @@ from lmc_core.symmetry.spaces import KINDS, PLANES, SymmetryClass
 
 Preset = Literal["none", "permutations", "all", "custom"]
 MOST_STEPS = 100_000  # that an address may ask for
+MOST_SECONDS = 86_400
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,27 @@ class Setting:
         method: ``none`` or a matcher.
         classes: (kind of space, class) in the order of `KINDS`; empty for ``none``.
         steps: of methods that learn; None for others.
+        seconds: in place of steps, a time for learning; None for none.
     """
 
     method: str
     classes: tuple[tuple[str, str], ...] = ()
     steps: int | None = None
+    seconds: int | None = None
 
     @classmethod
-    def of(cls, method: str, classes: Mapping[str, str], steps: int | None = None) -> Setting:
+    def of(
+        cls,
+        method: str,
+        classes: Mapping[str, str],
+        steps: int | None = None,
+        seconds: int | None = None,
+    ) -> Setting:
         """Build one from a mapping; the method ``none`` has no classes."""
         if method == "none":
             return PLAIN
-        return cls(method, tuple((kind, classes[kind]) for kind in KINDS if kind in classes), steps)
+        chosen = tuple((kind, classes[kind]) for kind in KINDS if kind in classes)
+        return cls(method, chosen, steps, seconds)
 
     @classmethod
     def parse(cls, text: str) -> Setting:
@@ -46,7 +56,9 @@ class Setting:
             BadInput: for a text that is not a setting.
         """
         first, *parts = text.split(".")
-        method, tilde, steps = first.partition("~")
+        method, tilde, amount = first.partition("~")
+        number, timed = amount.removesuffix("s"), amount.endswith("s")
+        most = MOST_SECONDS if timed else MOST_STEPS
         pairs: list[tuple[str, str]] = [
             (kind, value) for kind, _, value in (part.rpartition("-") for part in parts)
         ]
@@ -54,17 +66,22 @@ class Setting:
         unknown = method not in ("none", *METHODS) or any(
             kind not in KINDS or value not in known for kind, value in pairs
         )
-        if unknown or (tilde and not (steps.isdigit() and 0 < int(steps) <= MOST_STEPS)):
+        legal = number.isdigit() and 0 < int(number) <= most
+        if unknown or (tilde and not legal):
             raise BadInput(
                 f"The address holds {text!r}, which is no setting; expected e.g. "
                 "'weight.units-permutation'."
             )
-        return cls.of(method, dict(pairs), int(steps) if tilde else None)
+        count = int(number) if tilde else None
+        return cls.of(method, dict(pairs), *((None, count) if timed else (count, None)))
 
     @property
     def text(self) -> str:
-        """How it is written in an address: "learned~300.residual-orthogonal.units-permutation"."""
-        first = self.method if self.steps is None else f"{self.method}~{self.steps}"
+        """How it is written in an address: "learned~300.residual-orthogonal.units-permutation",
+        with a time "learned~60s...".
+        """
+        amount = f"~{self.seconds}s" if self.seconds else f"~{self.steps}" if self.steps else ""
+        first = f"{self.method}{amount}"
         return ".".join([first, *(f"{kind}-{value}" for kind, value in self.classes)])
 
     def label(self, largest: Mapping[str, str]) -> str:
@@ -74,8 +91,10 @@ class Setting:
         return setting_label(self.method, dict(self.classes), largest)
 
     @property
-    def settings(self) -> dict[str, int]:
+    def settings(self) -> dict[str, int | float]:
         """Of the method, as a request wants them."""
+        if self.seconds is not None:
+            return {"seconds": float(self.seconds)}
         return {} if self.steps is None else {"steps": self.steps}
 
 

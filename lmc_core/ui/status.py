@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 import streamlit as st
 
 from lmc_core.errors import LmcError
-from lmc_core.numbers import seconds
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import Request
-from lmc_core.ui import backend, cost, messages
+from lmc_core.ui import backend, cost, messages, queue_progress
+from lmc_core.ui.queue_progress import LONG, Batch, describe_left
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
 
 HEIGHT = 76  # pixels kept for it, three lines of text, so that nothing below moves
 POLL = 0.5  # seconds
+PRODUCT = "LMC Explorer"
 
 
 N = TypeVar("N", bound=Mapping[str, object])
@@ -91,18 +92,25 @@ def show_status(
     if refused := st.session_state.pop(f"{key}_refused", None):
         st.error(refused, icon=":material/error:")
     note = cost.note(find_missing(lines)) if note is None else note
+    _say_end(key)
     keys = [line.key for line in lines]
     jobs = backend.jobs(keys)
     active = [k for k, job in jobs.items() if job.active]
     missing = [line for line in lines if line.result is None]
+    if not active:
+        st.session_state.pop(f"{key}_batch", None)
+        backend.expect([line.request for line in missing])
     failed = [line for line in missing if line.key in jobs and jobs[line.key].state == "failed"]
 
     @st.fragment(run_every=POLL)
     def poll() -> None:
-        now = backend.jobs(keys)
-        if [k for k, job in now.items() if job.active] != active:
+        now = {k: job for k, job in backend.jobs(keys).items() if job.active}
+        if list(now) != active:
+            _note_end(key, bool(now))
             st.rerun()
-        _progress(lines, [now[k] for k in active])
+        batch = queue_progress.follow(st.session_state.get(f"{key}_batch"), now, cost.forecast_each)
+        st.session_state[f"{key}_batch"] = batch
+        _progress(lines, list(now.values()), batch, noun)
 
     height = "content" if narrow or failed and not active else HEIGHT
     with st.container(
@@ -128,6 +136,26 @@ def show_status(
                 todo = [line.request for line in missing or lines]
                 again = bool(failed or not missing)
                 _show_start(todo, key, verbs[0], fresh=not missing, again=again, width=width)
+
+
+def _note_end(key: str, more: bool) -> None:
+    """Remember for the next run of the page that a long run has ended.
+
+    Args:
+        key: see `show_status`.
+        more: whether others go on.
+    """
+    batch: Batch | None = st.session_state.get(f"{key}_batch")
+    if not more and batch is not None and time.monotonic() - batch.begun > LONG:
+        st.session_state[f"{key}_ended"] = True
+
+
+def _say_end(key: str) -> None:
+    """Say in the title of the browser's tab that a long run has ended, until something is done on
+    the page.
+    """
+    if st.session_state.pop(f"{key}_ended", False):
+        st.set_page_config(page_title=f"\u2713 Done \u00b7 {PRODUCT}")
 
 
 def _show_start(
@@ -162,16 +190,19 @@ def _show_start(
     )
 
 
-def _progress(lines: Sequence[Line[N]], jobs: list[Job]) -> None:
-    """The progress of all lines together, with words on the one that is being computed."""
+def _progress(lines: Sequence[Line[N]], jobs: list[Job], batch: Batch, noun: str) -> None:
+    """The progress of all runs together, with words on the one that is being computed; the number
+    is that of the bar.
+    """
     job = next((job for job in jobs if job.state == "running"), jobs[0])
     label = next(line.label for line in lines if line.key == job.key)
     said = "stopping" if job.cancel else (job.message or _waiting(job)).rstrip(".")
-    more = f"; {len(jobs) - 1} more to go" if len(jobs) > 1 else ""
-    more = f"{describe_place(job)}{more}"
-    done = len(lines) - len(jobs) + sum(job.progress for job in jobs)
-    text = f"{label}: {said[0].lower()}{said[1:]}, {job.progress:.0%}{_left(job)}{more}"
-    st.progress(min(done / len(lines), 1.0), text=text)
+    percent = int(100 * batch.share)  # 100 % is said of what is done
+    count = len(batch.weights)
+    of = f" of {count} {noun}s" if count > 1 else ""
+    left = "" if batch.left is None or job.cancel else f", {describe_left(batch.left)} left"
+    place = describe_place(job)
+    st.progress(percent, text=f"{percent}%{of}{left}. {label}: {said[0].lower()}{said[1:]}{place}")
 
 
 def describe_place(job: Job) -> str:
@@ -184,14 +215,6 @@ def describe_place(job: Job) -> str:
 def _waiting(job: Job) -> str:
     before = backend.position(job.key) if job.state == "queued" else 0
     return f"waiting, {before} before this one" if before else "waiting for the worker"
-
-
-def _left(job: Job) -> str:
-    """How long a job still takes, once enough of it is done to tell."""
-    spent = time.time() - job.started if job.started else 0.0
-    if job.cancel or job.progress < 0.1 or spent < 5:
-        return ""
-    return f", about {seconds(spent * (1 - job.progress) / job.progress)} left"
 
 
 def _rest(

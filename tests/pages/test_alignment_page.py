@@ -55,7 +55,7 @@ def test_running_cancel_and_failure(at, app):
     press(at.run(), "Run")
     app.begin(0.5, "comparing coordinates")
     at.run()
-    assert progress(at) == "All classes: comparing coordinates, 50%"
+    assert progress(at).startswith("50%") and "All classes: comparing coordinates" in progress(at)
     press(at, "Cancel")
     app.fail_running("There was no room.")
     at.run()

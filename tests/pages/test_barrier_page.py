@@ -1,13 +1,17 @@
 """The page Barrier in every state."""
 
+import json
+import re
 import shutil
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lmc_core.figures.barrier import barrier_figure
 from lmc_core.numbers import estimate, number
-from lmc_core.runs.partial import Unfinished
+from lmc_core.runs.partial import Unfinished, ship
 from lmc_core.symmetry.spaces import KINDS
+from lmc_core.ui import barrier_view
 from tests.pages.conftest import Installation
 from tests.pages.reading import (
     box,
@@ -86,7 +90,12 @@ def test_running_says_what_and_how_far_and_cancels(at, app):
     press(at.run(), "Run")
     running = app.begin(0.5, "measuring the loss on 2000 examples")
     at.run()
-    assert progress(at) == "Plain average: measuring the loss on 2000 examples, 50%; 2 more to go"
+    said = re.fullmatch(
+        r"(\d+)% of 3 curves, less than 5 s left\. "
+        "Plain average: measuring the loss on 2000 examples",
+        progress(at),
+    )
+    assert said and 5 < int(said[1]) < 45 and at.get("progress")[0].proto.value == int(said[1])
     press(at, "Cancel")
     assert app.jobs.get(running.key).cancel and not app.waiting()
     app.jobs.stopped(running.key, running.worker)
@@ -99,7 +108,7 @@ def test_a_waiting_run_says_how_many_come_first(at, app):
     app.store.delete(third)
     press(page("barrier", examples="200", points="5").run(), "Run")
     press(at.run(), "Run")
-    assert progress(at).startswith("All classes: waiting, 3 before this one")
+    assert "All classes: waiting, 3 before this one" in progress(at)
 
 
 def test_failure_is_one_sentence_and_can_be_run_again(at, app):
@@ -267,7 +276,7 @@ def test_both_splits_are_curves_of_their_own(at, app):
     at.query_params["split"] = "test and train"
     press(at.run(), "Run")
     assert [split for _, _, split, *_ in asked(app)] == ["test", "train"] * 3
-    assert progress(at).startswith("Plain average, test split: ")
+    assert ". Plain average, test split: " in progress(at)
 
 
 def test_parts_are_measured_on_demand_and_drawn(done, app):
@@ -308,11 +317,56 @@ def test_a_curve_is_drawn_on_the_examples_so_far(at, app, keys):
     app.store.delete(keys[0])
     Unfinished(keys[0]).write({**found.result, "there": 200}, arrays, now=True)
     at.run()
-    assert "So far:" not in words(at)  # nothing runs
+    count = len(found.result["lam"])
+    assert f"So far: Plain average on 50 of 200 examples at {count} points" in words(at)
     press(at, "Run")
     app.begin(0.25, "measuring the loss on 200 examples")
     at.run()
-    assert not at.exception and "on 50 of 200 examples. The band" in words(at)
+    assert not at.exception and f"examples at {count} points. The band" in words(at)
+
+
+def test_what_came_with_the_app_is_there_before_anything_was_run(at, app, keys):
+    """An early answer among the app's assets is drawn, and said to be one."""
+    found = app.store.get(keys[0])
+    Unfinished(keys[0]).write({**found.result, "there": 200}, found.arrays(), now=True)
+    assert ship(keys[0], app.assets / "early") > 0
+    Unfinished(keys[0]).remove()
+    for key in keys:
+        app.store.delete(key)
+    at.run()
+    assert not at.exception and "So far: Plain average on 50 of 200 examples" in words(at)
+    assert "Nothing is computed yet" not in words(at) and len(charts(at)) == 1
+
+
+def test_axes_are_named_and_stay_before_there_is_a_curve(app, monkeypatch):
+    """A language model has no accuracy, both models have a name, and an axis that was seen is not
+    made narrower by what arrives.
+    """
+    drawn = []
+
+    def draw(results, theme, labels, height, axes):
+        drawn.append(barrier_figure(results, theme, labels, height, axes))
+        return drawn[-1]
+
+    monkeypatch.setattr(barrier_view, "barrier_figure", draw)
+    at = page("barrier", a="gpt2-plays-s0", b="gpt2-plays-s1", examples="50", points="5")
+    at.run()
+    assert not at.exception
+    said = str([each.text for each in drawn[0].layout.annotations])
+    assert "Perplexity" in said and "nats per character" in said and "gpt2-plays-s1" in said
+    assert "Accuracy" not in said and "model A" not in said
+    first = drawn[0].layout.yaxis.range
+    assert first[0] == 0 and 4 < first[1] < 6 and drawn[0].layout.yaxis2.range[0] == 1
+    press(at, "Run")
+    request = app.requests()[0]
+    result = json.loads((app.computed.compute(request) / "result.json").read_text())
+    facts = {**result, "there": 50}
+    Unfinished(request.key).write(facts, {}, now=True)
+    app.begin(0.25, "measuring")
+    at.run()
+    low, high = drawn[-1].layout.yaxis.range
+    assert low <= first[0] and high >= first[1]
+    assert any("so far" in str(trace.name) for trace in drawn[-1].data)
 
 
 def preset(at):

@@ -61,7 +61,8 @@ def test_running_cancel_and_failure(at, app):
     press(at.run(), "Run")
     job = app.begin(0.25, "measuring the loss of every order")
     at.run()
-    assert progress(at) == "All orders: measuring the loss of every order, 25%"
+    assert progress(at).startswith("25%")
+    assert "All orders: measuring the loss of every order" in progress(at)
     press(at, "Cancel")
     app.jobs.stopped(job.key, job.worker)
     at.run()

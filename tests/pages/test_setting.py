@@ -25,9 +25,25 @@ LARGEST = {
 }
 
 
-@pytest.mark.parametrize("setting", [PLAIN, all_classes(LARGEST), only_permutations(LARGEST)])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        PLAIN,
+        all_classes(LARGEST),
+        only_permutations(LARGEST),
+        Setting.of("learned", LARGEST, 300),
+        Setting.of("learned", LARGEST, seconds=60),
+    ],
+)
 def test_text_round_trip(setting):
     assert Setting.parse(setting.text) == setting
+
+
+def test_a_time_is_a_setting_of_the_method_as_on_the_command_line() -> None:
+    setting = Setting.of("learned", LARGEST, seconds=60)
+    assert setting.settings == {"seconds": 60.0}
+    assert setting.text.startswith("learned~60s.residual-orthogonal")
+    assert Setting.of("learned", LARGEST, 300).settings == {"steps": 300}
 
 
 def test_labels():
@@ -64,7 +80,19 @@ def test_settings_side_by_side_have_names_of_their_own():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "weight.units", "weight.units-magic", "weight.roof-permutation", "a b"]
+    "text",
+    [
+        "",
+        "weight.units",
+        "weight.units-magic",
+        "weight.roof-permutation",
+        "a b",
+        "learned~0",
+        "learned~0s",
+        "learned~s",
+        "learned~60ss",
+        "learned~100000s",
+    ],
 )
 def test_nonsense(text):
     with pytest.raises(BadInput):

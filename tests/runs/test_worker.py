@@ -104,6 +104,25 @@ def test_cancel_takes_at_most_a_second(local: Local, ask: Ask) -> None:
     assert min(took) < 1, took
 
 
+def test_a_long_step_is_cancelled_too_and_ends_unheard(local: Local, ask: Ask) -> None:
+    """A step that reports nothing, such as an import or a large solve, keeps nobody waiting; the
+    worker goes on when it is through.
+    """
+    took = []
+    for name in "abc":
+        request = ask(name, mode="deaf", seconds=4.0)
+        local.submit(request)
+        until(lambda request=request: computing(local, request))
+        local.cancel(request.key)
+        took.append(until(lambda request=request: state(local, request) == "cancelled"))
+        if took[-1] < 2:
+            break
+    assert min(took) < 2, took
+    assert local.run(ask("next")).result["cached"] is False
+    assert {state(local, ask(name, mode="deaf", seconds=4.0)) for name in "a"} == {"cancelled"}
+    assert local.store.get(request.key) is None
+
+
 def test_a_waiting_person_hears_of_a_cancellation(local: Local, ask: Ask) -> None:
     request = ask(seconds=60)
 

@@ -27,7 +27,8 @@ from lmc_core.runs.jobs import LOCAL, Job, Jobs
 from lmc_core.runs.store import Store
 from lmc_core.threads import use_threads
 
-BEAT = 1.0  # seconds between signs of life
+BEAT = 0.75  # seconds between signs of life
+GRACE = 0.5  # seconds that a run has to stop by itself before it counts as cancelled
 REPORT = 0.2  # seconds between two writes of progress
 IN_TURN = 8  # waiting jobs at the most that are computed by turns
 SETTLED = 5.0  # seconds for which the cores are taken to be as free as they were found
@@ -205,11 +206,17 @@ class _Reporter:
             raise Paused("Another run gives its first answer.", behind)
 
     def beat(self) -> None:
-        """Give signs of life until the job ended, also while one step takes long."""
+        """Give signs of life until the job ended, also while one step takes long.
+
+        Where somebody asked for it to stop, the job is cancelled soon, even if the step that runs
+        cannot be broken off: it ends unheard, and the worker goes on with the next job.
+        """
         while not self.ended.wait(BEAT):
             with contextlib.suppress(StoreError):
                 if self._jobs.beat(self._key, self._worker):
                     self._stop.set()
+                    if not self.ended.wait(GRACE):
+                        self._jobs.stopped(self._key, self._worker)
 
 
 def import_additions() -> None:

@@ -283,7 +283,7 @@ def compute(
             "there": there,
         }
 
-    so_far = SoFar(request, describe, progress, pauses=not in_place, refresh=refresh)
+    so_far = SoFar(request, path, describe, progress, pauses=not in_place, refresh=refresh)
     found = curve(
         path,
         examples,
@@ -299,9 +299,6 @@ def compute(
     )
     if found.rows is not None:
         examples = examples.take(found.rows)
-    seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": so_far.seconds}
-    if curved is not None and curved.training is not None:
-        seconds["learn"] = curved.training["learn_seconds"]
     end = part(progress, 1.0, 1.0)
     beside: dict[str, object] = {
         "routing": _follow_routes(line, examples, request.device, end),
@@ -321,6 +318,9 @@ def compute(
         sampling, sentence = _describe_sampling(found, request.stderr, there)
         beside["sampling"] = sampling
         task = replace(task, notes=(*task.notes, sentence))
+    seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": so_far.seconds}
+    if curved is not None and curved.training is not None:
+        seconds["learn"] = curved.training["learn_seconds"]
     facts = {
         **describe_request(request, task, found.losses.shape[1]),
         **curve_facts(found, task.score),

@@ -9,14 +9,16 @@ from time import perf_counter
 
 import torch
 
+from lmc_core.models.model import Model
 from lmc_core.paths.curve import Curve
+from lmc_core.paths.line import ModelPath
 from lmc_core.progress import Progress, offer_pause
 from lmc_core.runs.cost import PACE
 from lmc_core.runs.partial import Unfinished
-from lmc_core.runs.request import WINDOW
+from lmc_core.runs.request import WINDOW, hash_json
 from lmc_core.runs.requests.barrier import BarrierRequest
 
-FEW = 5  # points after which a first answer is there and another run may give its own
+FEW = (3, 9)  # points after which another run may give its first answer, and its next
 ROUND = 15.0  # seconds that a round of examples may take about
 
 
@@ -25,6 +27,8 @@ class SoFar:
 
     Args:
         request: that is computed.
+        path: that is measured. An alignment that is computed again may end elsewhere by rounding;
+            what was measured along another path is not gone on with.
         describe: a curve -> the facts that are kept beside its losses.
         progress: of the run; may raise when it is offered a pause.
         pauses: whether the run may be paused, which it may where coming back is quick.
@@ -34,6 +38,7 @@ class SoFar:
     def __init__(
         self,
         request: BarrierRequest,
+        path: ModelPath,
         describe: Callable[[Curve], Mapping[str, object]],
         progress: Progress,
         pauses: bool,
@@ -41,6 +46,7 @@ class SoFar:
     ):
         self._request, self._describe, self._progress = request, describe, progress
         self._pauses, self._file = pauses, Unfinished(request.key)
+        self._end = fingerprint(path.b)
         self.begun: Curve | None = None
         self._before = 0.0  # seconds that earlier runs measured
         if refresh:
@@ -62,6 +68,8 @@ class SoFar:
             lam = torch.tensor(facts["lam"], dtype=torch.float64)
             losses, correct = (torch.from_numpy(arrays[name]) for name in ("losses", "correct"))
             seconds = float(facts["seconds"]["evaluate"])
+            if facts["end"] != self._end:
+                return
         except (KeyError, TypeError, ValueError):  # of an earlier version
             return
         self.begun, self._before = Curve(lam, losses, correct), seconds
@@ -69,9 +77,10 @@ class SoFar:
     def keep(self, curve: Curve) -> None:
         """Write what there is; where a stage has ended, the run may pause."""
         points = len(curve.lam)
-        stage = points in (FEW, self._request.points)
+        stage = points in (*FEW, self._request.points)
         if stage or self._file.due:
             facts = {**self._describe(curve), "seconds": {"evaluate": self.seconds}}
+            facts["end"] = self._end
             arrays = {"losses": curve.losses.numpy(), "correct": curve.correct.numpy()}
             self._file.write(facts, arrays, now=True)
         if stage and self._pauses:
@@ -80,6 +89,12 @@ class SoFar:
     def remove(self) -> None:
         """Take it away: the result is there."""
         self._file.remove()
+
+
+def fingerprint(model: Model) -> str:
+    """A few digits that tell a model's parameters from others."""
+    sums = [float(tensor.sum(dtype=torch.float64)) for _, tensor in sorted(model.state.items())]
+    return hash_json(sums)[:16]
 
 
 def count_round(request: BarrierRequest, parameters: int) -> int:

@@ -180,7 +180,10 @@ COMPUTATION = Computation(
     "barrier",
     BarrierRequest,
     import_later("lmc_core.runs.kinds.barrier:compute"),
-    passes=lambda request, workload: request.points + request.refine,
+    # of an aligned line also the plain average, at its barrier and half way
+    passes=lambda request, workload: (
+        request.points + request.refine + (0 if request.method == "none" else 2)
+    ),
     summarize=import_later("lmc_core.runs.kinds.barrier:summarize"),
     early=True,
 )
