@@ -36,6 +36,6 @@ def test_a_real_request_is_counted(tiny_gpt2_pair, monkeypatch):
 
     request = make_request(*map(str, tiny_gpt2_pair), task="plays", examples=4, points=3, refine=0)
     assert cost.note([request]).endswith("estimated from examples × points × parameters.")
-    assert cost.note([request], "3 points").startswith("3 points: about 1\u00a0s and ")
+    assert cost.note([request], "3 points").startswith("3 points: about 6\u00a0s and ")
     monkeypatch.setenv("LMC_READ_ONLY", "1")
     assert cost.note([request]) == ""
