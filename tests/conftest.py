@@ -25,6 +25,12 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def nobody_gets_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking at a page starts no worker, which would outlive the test."""
+    monkeypatch.setattr("lmc_core.runs.executors.local.Local.expect", lambda *asked: None)
+
+
 def _pair(factory: pytest.TempPathFactory, family: str) -> tuple[Path, Path]:
     root = factory.mktemp(family)
     first, second = (tiny.write(root / f"s{seed}", tiny.tiny(family, seed)) for seed in (0, 1))

@@ -20,8 +20,8 @@ MOST = 4  # models that are read
 COMPUTES = "lmc_core.runs.kinds.barrier"  # imports torch and all methods
 
 
-def expect(references: Sequence[str], device: str, home: Path) -> bool:
-    """Say which models will probably be asked about next; returns whether that is news.
+def expect(references: Sequence[str], device: str, home: Path) -> None:
+    """Say which models will probably be asked about next.
 
     Args:
         references: of the models.
@@ -30,11 +30,8 @@ def expect(references: Sequence[str], device: str, home: Path) -> bool:
     """
     path, content = _place(device, home), json.dumps(list(references)[:MOST]).encode()
     with contextlib.suppress(OSError):
-        if path.exists() and path.read_bytes() == content:
-            return False
-        write_file(path, content)
-        return True
-    return False
+        if not path.exists() or path.read_bytes() != content:
+            write_file(path, content)
 
 
 class Expectations:

@@ -32,6 +32,7 @@ from lmc_core.runs.jobs import lock_path
 from lmc_core.runs.warm import Expectations
 
 POLL = 0.2  # seconds between two looks for a job
+UNASKED = 180.0  # seconds after which a worker ends that got ready and was asked for nothing
 
 
 class Worker(Work):
@@ -93,7 +94,7 @@ class Worker(Work):
 
     def _serve(self) -> None:
         log.info("worker %s is there", self.name)
-        idle_since = time.monotonic()
+        idle_since, limit = time.monotonic(), min(self.idle, UNASKED)
         while not self._stopping:
             # whoever looks sees no worker, and takes every job of this one for that of a dead one
             if not self.lock.held:
@@ -105,13 +106,13 @@ class Worker(Work):
                 job = self.claim()
                 if job is not None:
                     self.do(job)
-                    idle_since = time.monotonic()
+                    idle_since, limit = time.monotonic(), self.idle
                     continue
                 if self.expected.meet():
                     continue
             except StoreError as error:  # of the table: it may be writable again in a moment
                 log.error("%s", error)
-            if time.monotonic() - idle_since > self.idle:
+            if time.monotonic() - idle_since > limit:
                 break
             time.sleep(POLL)
         log.info("worker %s ends", self.name)

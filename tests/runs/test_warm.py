@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from lmc_core.errors import BadInput
-from lmc_core.runs import warm
+from lmc_core.runs import warm, worker
 from lmc_core.runs.executors import Local
 from lmc_core.runs.warm import Expectations, expect
 from lmc_core.runs.worker import Worker
+
+EXPECT = Local.expect  # tests go without
 
 
 @pytest.fixture
@@ -22,14 +25,24 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_worker_reads_what_is_looked_at_once(home: Path, seen: list[str]) -> None:
-    worker = Worker("cpu", idle=-1.0, home=home)
-    worker.serve()
+    waiting = Worker("cpu", idle=-1.0, home=home)
+    waiting.serve()
     assert seen == []
-    assert expect(["a", "b"], "cpu", home) and not expect(["a", "b"], "cpu", home)
-    worker.serve()
-    worker.serve()
+    for _ in range(2):
+        expect(["a", "b"], "cpu", home)
+    waiting.serve()
+    waiting.serve()
     assert seen == ["a", "b"]
     assert not Expectations("cuda", home).meet()
+
+
+def test_a_worker_that_nobody_asked_ends_sooner(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "UNASKED", -1.0)
+    begin = time.monotonic()
+    Worker("cpu", idle=60.0, home=home).serve()
+    assert time.monotonic() - begin < 10
 
 
 def test_what_cannot_be_read_is_in_nobodys_way(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,9 +65,11 @@ def test_small_models_are_kept(tiny_gpt2_pair: tuple[Path, Path]) -> None:
     assert _load_once.cache_info().currsize == 1
 
 
-def test_looking_starts_the_worker_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_looking_asks_for_a_worker(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[str] = []
+    monkeypatch.setattr(Local, "expect", EXPECT)
     monkeypatch.setattr(Local, "ensure_worker", lambda self, device: started.append(device))
-    for _ in range(2):
-        Local(home).expect(["a", "b"], "cpu")
+    Local(home).expect(["a", "b"], "cpu")
     assert started == ["cpu"]
+    Local(home).expect(["a", "c"], "cpu")
+    assert started == ["cpu", "cpu"]

@@ -53,9 +53,9 @@ class Local(Queued):
 
     def expect(self, references: Sequence[str], device: str) -> None:
         """Start the worker before it is asked for anything, and let it read models meanwhile."""
-        if expect(references, device, self.home):
-            with contextlib.suppress(LmcError):  # who asks for a result is told why
-                self.ensure_worker(device)
+        expect(references, device, self.home)
+        with contextlib.suppress(LmcError):  # who asks for a result is told why
+            self.ensure_worker(device)
 
     def ensure_worker(self, device: str = "cpu") -> bool:
         """Start a detached worker unless one is there or just starting.
