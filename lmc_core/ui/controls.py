@@ -229,8 +229,9 @@ def pair_address(pair: Pair, setting: Setting | None) -> dict[str, str | list[st
     found: dict[str, str | list[str] | None] = {"a": pair[0]["name"], "b": pair[1]["name"]}
     if setting is None:
         return found
-    steps = {"steps": str(setting.steps)} if setting.steps else {}
-    return {**found, "method": setting.method, **steps, **dict(setting.classes)}
+    amounts = {"steps": setting.steps, "seconds": setting.seconds}
+    amount = {name: str(value) for name, value in amounts.items() if value}
+    return {**found, "method": setting.method, **amount, **dict(setting.classes)}
 
 
 def find_tasks(rows: Sequence[Row], known: Known) -> list[str]:

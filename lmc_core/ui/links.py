@@ -145,11 +145,12 @@ def _home_address(
     data = {name: str(request[name]) for name in ("task", "split") if request.get(name)}
     data["examples"] = str(request.get("examples") or "all")
     settings = dict(cast("Sequence[tuple[str, object]]", request.get("settings") or ()))
-    steps = settings.get("steps")
+    steps, seconds = settings.get("steps"), settings.get("seconds")
     setting = Setting.of(
         str(request.get("method", "none")),
         dict(cast("Sequence[tuple[str, str]]", request.get("classes") or ())),
         steps if isinstance(steps, int) else None,
+        int(seconds) if isinstance(seconds, int | float) else None,
     )
     kind = request.get("kind") if what == "plane" else "pair"
     if page == "landscape" and kind == "random":

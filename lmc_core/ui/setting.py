@@ -84,6 +84,13 @@ class Setting:
         first = f"{self.method}{amount}"
         return ".".join([first, *(f"{kind}-{value}" for kind, value in self.classes)])
 
+    @property
+    def amount(self) -> str:
+        """How much is learned, in words: "300 steps", "60 s"; "" for methods that learn nothing."""
+        if self.seconds:
+            return f"{self.seconds} s"
+        return f"{self.steps:,} steps" if self.steps else ""
+
     def label(self, largest: Mapping[str, str]) -> str:
         """How it is called in the figure, where `largest` are the largest classes that the models
         admit.
@@ -106,7 +113,7 @@ def name_settings(settings: Sequence[Setting], largest: Mapping[str, str]) -> li
     names = [setting.label(largest) for setting in settings]
     return distinguish(
         [
-            f"{name}, {setting.steps:,} steps" if setting.steps and names.count(name) > 1 else name
+            f"{name}, {amount}" if names.count(name) > 1 and (amount := setting.amount) else name
             for name, setting in zip(names, settings, strict=True)
         ]
     )

@@ -14,7 +14,7 @@ from lmc_core.matching.methods import METHODS
 from lmc_core.symmetry.spaces import KINDS
 from lmc_core.ui import catalogue, messages
 from lmc_core.ui.catalogue import Pair, Spaces
-from lmc_core.ui.options import Option, capital
+from lmc_core.ui.options import NONE, Option, capital
 from lmc_core.ui.setting import (
     PLAIN,
     Preset,
@@ -54,6 +54,19 @@ STEPS = Option(
     "Of the gradient, on training examples. A hundred take about ten seconds for a model of the "
     "zoo; a cancelled run goes on where it was.",
 )
+TIME = Option(
+    "seconds",
+    "Time to learn",
+    (NONE, "30", "60", "120", "300", "600", "1800"),
+    NONE,
+    "In place of a number of steps: as many are taken as fit, which is measured first.",
+    shown=lambda each: "by steps" if each == NONE else describe_time(int(each)),
+)
+
+
+def describe_time(seconds: int) -> str:
+    """A time to learn: "30 s", "5 min"."""
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min"
 
 
 def method_title(name: str) -> str:
@@ -107,8 +120,12 @@ def choose_setting(
     method = make_method().show(key, disabled=preset == "none")
     if preset == "none":
         return PLAIN, known
-    steps = STEPS.show(key, where=more) if METHODS[method].takes_loss else None
-    return Setting.of(method, classes, steps), known
+    if not METHODS[method].takes_loss:
+        return Setting.of(method, classes), known
+    seconds = TIME.show(key, where=more)
+    steps = STEPS.show(key, where=more, disabled=seconds != NONE)
+    amount = (steps, None) if seconds == NONE else (None, int(seconds))
+    return Setting.of(method, classes, *amount), known
 
 
 def _choose_preset(spaces: Spaces, key: str) -> Preset:

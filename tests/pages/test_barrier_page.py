@@ -241,6 +241,15 @@ def test_the_first_partner_has_the_same_sizes(at):
     assert at.selectbox[1].value == "gpt2-austen-s0"
 
 
+def test_learning_can_be_given_a_time_in_place_of_steps(at, app):
+    at.query_params.update({"method": "learned", "seconds": "60", "with": "none"})
+    press(at.run(), "Run")
+    assert parameter(at, "seconds") == "60" and parameter(at, "steps") is None
+    chosen = app.requests()[-1]
+    assert dict(chosen.settings) == {"seconds": 60.0}
+    assert slider(at, "Steps").disabled and not slider(at, "Time to learn").disabled
+
+
 def test_a_method_that_learns_has_steps_and_an_address(at, app):
     at.query_params.update({"method": "learned", "steps": "600", "with": "none"})
     press(at.run(), "Run")
