@@ -104,9 +104,10 @@ def show_status(
 
     @st.fragment(run_every=POLL)
     def poll() -> None:
-        now = {k: job for k, job in backend.jobs(keys).items() if job.active}
+        all_jobs = backend.jobs(keys)
+        now = {k: job for k, job in all_jobs.items() if job.active}
         if list(now) != active:
-            _note_end(key, bool(now))
+            _note_end(key, all_jobs)
             st.rerun()
         batch = queue_progress.follow(st.session_state.get(f"{key}_batch"), now, cost.forecast_each)
         st.session_state[f"{key}_batch"] = batch
@@ -138,15 +139,17 @@ def show_status(
                 _show_start(todo, key, verbs[0], fresh=not missing, again=again, width=width)
 
 
-def _note_end(key: str, more: bool) -> None:
-    """Remember for the next run of the page that a long run has ended.
+def _note_end(key: str, jobs: Mapping[str, Job]) -> None:
+    """Remember for the next run of the page that a long run has ended, if all of it is done.
 
     Args:
         key: see `show_status`.
-        more: whether others go on.
+        jobs: of the page.
     """
     batch: Batch | None = st.session_state.get(f"{key}_batch")
-    if not more and batch is not None and time.monotonic() - batch.begun > LONG:
+    if batch is None or time.monotonic() - batch.begun <= LONG:
+        return
+    if all(each in jobs and jobs[each].state == "done" for each in batch.weights):
         st.session_state[f"{key}_ended"] = True
 
 

@@ -72,17 +72,26 @@ def test_a_time_is_rounded_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spent", "more", "said"), [(LONG + 1, False, 1), (1, False, 0), (99, True, 0)]
+    ("spent", "states", "said"),
+    [
+        (LONG + 1, ("done", "done"), 1),
+        (1, ("done", "done"), 0),
+        (LONG + 1, ("done", "running"), 0),
+        (LONG + 1, ("done", "cancelled"), 0),
+    ],
 )
 def test_the_end_of_a_long_run_is_in_the_title_once(
-    monkeypatch: pytest.MonkeyPatch, spent: float, more: bool, said: int
+    monkeypatch: pytest.MonkeyPatch, spent: float, states: tuple[str, str], said: int
 ) -> None:
     titles: list[str] = []
-    session: dict[str, Any] = {"x_batch": Batch(begun=0.0)}
+    session: dict[str, Any] = {"x_batch": Batch({"a": 1.0, "b": 1.0})}
     monkeypatch.setattr(status.st, "session_state", session)
     monkeypatch.setattr(status.st, "set_page_config", lambda page_title: titles.append(page_title))
     monkeypatch.setattr(status.time, "monotonic", lambda: spent)
-    status._note_end("x", more)
+    ended: Any = {
+        key: SimpleNamespace(state=state) for key, state in zip("ab", states, strict=True)
+    }
+    status._note_end("x", ended)
     for _ in range(2):
         status._say_end("x")
     assert [title.startswith("\u2713 Done") for title in titles] == [True] * said

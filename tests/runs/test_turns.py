@@ -102,6 +102,10 @@ def test_fresh_runs_and_long_queues_do_not_pause(jobs: Jobs, ask: Ask, home: Pat
     for number in range(IN_TURN + 2):
         jobs.submit(ask(f"n{number}", mode="turns", seconds=0.02))
     assert work(home)[:2] == ["n0", "n1"]
+    for name in ("x", "y"):
+        jobs.submit(ask(name, mode="turns", seconds=0.02), executor="slurm")
+    cluster = Work(NAME, "cpu", home, threads=1, executor="slurm")
+    assert cluster.serve(ask("x", mode="turns", seconds=0.02).key, lambda: True) == 2
 
 
 def test_which_runs_are_quick() -> None:

@@ -157,7 +157,8 @@ class Work:
         """The key of the last of the jobs that wait next and give a first answer in seconds; "" for
         none, and where so many wait that whole results are wanted rather than first answers.
         """
-        if job.fresh:  # it would begin again
+        # a fresh one would begin again; a cluster would be asked for another place
+        if job.fresh or job.executor != LOCAL:
             return ""
         mine = "queued", job.device, job.executor
         waiting = (
