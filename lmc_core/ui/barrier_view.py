@@ -167,7 +167,8 @@ def _guess_axes(request: BarrierRequest) -> Axes | None:
         return None
     scores = (0.0, 1.0) if score == "accuracy" else (1.0, math.exp(min(uniform, MOST_NATS)))
     top = ROOM * min(uniform, MOST_NATS)
-    return Axes(request.names[:2], unit, score, request.split, (0.0, top), scores)
+    a, b = request.names
+    return Axes((a, b), unit, score, request.split, (0.0, top), scores)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
