@@ -30,7 +30,7 @@ from lmc_core.figures.barrier_labels import (
 from lmc_core.figures.bent import bent_sentences, with_straight_lines
 from lmc_core.figures.export import CURVES, curve_rows
 from lmc_core.figures.layout import heading, legend_row, name_ends, padded
-from lmc_core.figures.margin import MarginLabel, margin_width, write_margin_labels
+from lmc_core.figures.margin import REACH, ROOM, MarginLabel, margin_width, write_margin_labels
 from lmc_core.figures.panel import Picture, Stored, every
 from lmc_core.figures.style import (
     BODY,
@@ -123,6 +123,8 @@ def barrier_figure(
     _axes(figure, results, theme, domains, foot, labelled.legend, axes)
     figure.update_layout(margin_r=margin_width(beside, EDGE))
     if not results:
+        if axes is not None:
+            _place_axes(figure)
         return figure
     limits = _loss_range(results, upper)
     if axes is not None:
@@ -141,6 +143,20 @@ def barrier_figure(
     _brackets(figure, results, drawn)
     write_margin_labels(figure, beside, limits, upper, GAP + lower, END)
     return figure
+
+
+def _place_axes(figure: go.Figure) -> None:
+    """Draw both panels where there is nothing in them yet, as wide as with labels beside them."""
+    figure.update_layout(margin_r=REACH + ROOM)
+    for panel in ("", "2"):
+        figure.add_scatter(
+            x=[0.0],
+            y=[None],
+            xaxis=f"x{panel}",
+            yaxis=f"y{panel}",
+            hoverinfo="skip",
+            showlegend=False,
+        )
 
 
 def _lines(

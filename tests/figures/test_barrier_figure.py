@@ -1,10 +1,11 @@
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lmc_core.figures.barrier import HEIGHT, barrier_caption, barrier_figure, legend_height
+from lmc_core.figures.barrier import HEIGHT, Axes, barrier_caption, barrier_figure, legend_height
 from lmc_core.figures.barrier_labels import DIRECT
 from lmc_core.figures.convergence import objective_figure
 from lmc_core.figures.style import MEANINGS
@@ -45,6 +46,29 @@ def test_labels_name_the_setting_and_give_value_error_and_unit(vit):
     texts = [label.text for label in named(barrier_figure(vit), "label")]
     assert "<b>Plain average</b><br>1.83 ± 0.02 nats" in texts
     assert any("All classes" in text and "0.171 ± 0.009 nats" in text for text in texts)
+
+
+AXES = Axes(("one", "other"), "nats per token", "perplexity", "test", (0.0, 4.8), (1.0, 65.0))
+
+
+def test_axes_are_named_before_there_is_a_curve():
+    """Both panels are drawn, with the names of this task and these models."""
+    figure = barrier_figure([], axes=AXES)
+    assert {trace.xaxis for trace in figure.data} == {"x", "x2"}
+    said = str([each.text for each in figure.layout.annotations])
+    assert all(word in said for word in ("nats per token", "Perplexity", "one", "other"))
+    assert figure.layout.yaxis.range == (0.0, 4.8) and figure.layout.yaxis2.range == (1.0, 65.0)
+
+
+def test_axes_of_a_growing_picture_only_become_wider(vit):
+    own = barrier_figure(vit)
+    low, high = own.layout.yaxis.range
+    narrow = replace(AXES, loss=(low + 0.1, high - 0.1), scores=(0.4, 0.5))
+    wide = replace(AXES, loss=(low - 1, high + 1), scores=(0.0, 1.0))
+    assert barrier_figure(vit, axes=narrow).layout.yaxis.range == (low, high)
+    assert barrier_figure(vit, axes=wide).layout.yaxis.range == (low - 1, high + 1)
+    grown = barrier_figure(vit, axes=wide).layout.yaxis2.range
+    assert grown[0] <= 0.0 and grown[1] >= 1.0
 
 
 def test_colours_by_meaning(vit):
