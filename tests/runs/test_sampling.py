@@ -112,6 +112,10 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
     for name in arrays:
         np.testing.assert_allclose(again[name], arrays[name], atol=1e-6)
     assert found["barrier"] == pytest.approx(whole["barrier"], abs=1e-6)
+    counts.clear()  # another alignment than the one that was measured
+    Unfinished(request.key).write({**slow, "end": "other"}, kept[1], now=True)
+    compute(request)
+    assert next(filter(None, counts)) == 8
     counts.clear()
     Unfinished(request.key).write(slow, kept[1], now=True)
     compute(request, refresh=True)

@@ -9,9 +9,8 @@ from time import perf_counter
 
 import torch
 
-from lmc_core.models.model import Model
 from lmc_core.paths.curve import Curve
-from lmc_core.paths.line import ModelPath
+from lmc_core.paths.line import Line, ModelPath
 from lmc_core.progress import Progress, offer_pause
 from lmc_core.runs.cost import PACE
 from lmc_core.runs.partial import Unfinished
@@ -46,7 +45,7 @@ class SoFar:
     ):
         self._request, self._describe, self._progress = request, describe, progress
         self._pauses, self._file = pauses, Unfinished(request.key)
-        self._end = fingerprint(path.b)
+        self._end = fingerprint(path)
         self.begun: Curve | None = None
         self._before = 0.0  # seconds that earlier runs measured
         if refresh:
@@ -91,9 +90,12 @@ class SoFar:
         self._file.remove()
 
 
-def fingerprint(model: Model) -> str:
-    """A few digits that tell a model's parameters from others."""
-    sums = [float(tensor.sum(dtype=torch.float64)) for _, tensor in sorted(model.state.items())]
+def fingerprint(path: ModelPath) -> str:
+    """A few digits that tell a path from others: of the far end of a line, of the middle of a path
+    that bends.
+    """
+    state = path.b.state if isinstance(path, Line) else path.state(0.5)
+    sums = [float(tensor.sum(dtype=torch.float64)) for _, tensor in sorted(state.items())]
     return hash_json(sums)[:16]
 
 
