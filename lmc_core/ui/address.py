@@ -78,7 +78,7 @@ def prepare_text(key: str, name: str, limit: int = 200) -> None:
 def write(values: Mapping[str, str | list[str] | None]) -> None:
     """Put the state into the address; None leaves a parameter out."""
     carried = current.carried() if st.session_state.get(CARRIES) else {}
-    fresh = {name: value for name, value in (values | carried).items() if value is not None}
+    fresh = {name: value for name, value in {**values, **carried}.items() if value is not None}
     if read() != {
         name: value if isinstance(value, list) else [value] for name, value in fresh.items()
     }:
