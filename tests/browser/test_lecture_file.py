@@ -239,6 +239,21 @@ def test_numbers_behind_the_picture(opened):
     assert text.startswith("switched on,") and len(text.splitlines()) == 8
 
 
+def swipe(page: Page, start: int, end: int) -> None:
+    """Draw a finger over the question, between two places from the left."""
+    page.evaluate(
+        """([start, end]) => {
+          const target = document.querySelector("h1");
+          const touch = (clientX) => new Touch({ identifier: 1, target, clientX, clientY: 50 });
+          const fire = (name, touches, changedTouches) =>
+            target.dispatchEvent(new TouchEvent(name, { bubbles: true, touches, changedTouches }));
+          fire("touchstart", [touch(start)], [touch(start)]);
+          fire("touchend", [], [touch(end)]);
+        }""",
+        [start, end],
+    )
+
+
 def test_touch(opened):
     page = opened("#step=8&answer=1&units=1", window="a phone", reduced_motion="reduce")
     page.get_by_text("rotated", exact=True).click()
@@ -246,6 +261,13 @@ def test_touch(opened):
     assert page.locator(".value").inner_text() != "100.0%"
     page.get_by_text("Heads", exact=True).click()
     assert "heads=1" in page.url
+    swipe(page, 300, 60)
+    still(page)
+    assert "answer=2" in page.url and page.evaluate("scrollY") < 40  # the picture is seen again
+    swipe(page, 60, 300)
+    assert "answer=1" in page.url
+    swipe(page, 200, 230)  # no more than a tap
+    assert "answer=1" in page.url
 
 
 @pytest.mark.slow

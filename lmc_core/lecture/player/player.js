@@ -128,14 +128,21 @@ class Lecture extends View {
   }
 
   next() {
+    this.show();
     const [at, place] = this.after();
     if (at === this.at && place !== this.place) this.perform(place);
     else if (at !== this.at) this.go(at, place);
   }
 
   back() {
+    this.show();
     if (this.place) this.go(this.at, this.place - 1);
     else if (this.at) this.go(this.at - 1, this.deck.steps[this.at - 1].acts.length);
+  }
+
+  /** On a phone, where one has scrolled down to the controls: the picture again. */
+  show() {
+    if (this.narrow) this.lecture.scrollIntoView({ block: "start" });
   }
 
   go(at, place) {
