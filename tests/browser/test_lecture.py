@@ -17,7 +17,7 @@ WINDOWS = {
     "a laptop": {"width": 1280, "height": 800},
     "a projector": {"width": 1920, "height": 1080},
 }
-LOADS = 20  # of each slide
+LOADS = 20  # of the slides that were wrong; of the others one
 
 
 def at_place(page: Page, step: int, place: int) -> None:
@@ -123,6 +123,7 @@ def test_the_whole_lecture_as_a_file(server, visit):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_load_of_a_slide_shows_what_its_address_says(server, browser: Browser):
     """A page whose script ran again while it was being read used to show first options in place of
     those of the address, on a seventh to a third of the loads.
