@@ -27,6 +27,7 @@ with places.more:
     split, examples, points = controls.choose_accuracy(
         KEY, controls.EXAMPLES, controls.POINTS, controls.SPLIT
     )
+    setting = symmetry_controls.choose_bend(setting, KEY)
     kept = symmetry_controls.choose_kept(setting, spaces, KEY)
 
 address.write(

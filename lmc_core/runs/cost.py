@@ -132,7 +132,7 @@ def count_measuring(request: ModelsRequest, workload: Workload) -> float:
 
 def count_training(request: ModelsRequest, workload: Workload) -> dict[str, float]:
     """Steps times parameters of every bend that is trained, by what tells one from another."""
-    steps = getattr(request, "steps", None) or 0
+    steps = getattr(request, "steps", None) or getattr(request, "bend", None) or 0
     about = (
         request.digests,
         request.task,
@@ -167,6 +167,8 @@ def count_aligning(
 
 def find_steps(request: ModelsRequest) -> int | None:
     """Steps of a method that learns; None for others."""
+    if request.method == "none":
+        return None
     settings = find_method(request.method).configured(dict(request.settings))
     return getattr(settings, "steps", None) if learns(settings) else None
 

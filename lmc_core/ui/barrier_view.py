@@ -103,7 +103,7 @@ def show_growing(
         height: of the figure, in pixels.
 
     Returns:
-        Whether there is a curve, or will be one soon.
+        Whether there is a curve.
     """
     waiting = [line for line in lines if line.result is None]
     jobs = backend.jobs([line.key for line in waiting]) if waiting else {}
@@ -111,7 +111,7 @@ def show_growing(
     name = f"{key}_axes"
     if not waiting:
         st.session_state.pop(name, None)
-    drawn = [bool(results) or running]
+    drawn = [bool(results)]
 
     @st.fragment(run_every=EVERY if running else None)
     def draw() -> None:
@@ -124,7 +124,7 @@ def show_growing(
         grows = waiting and (running or not results)
         axes = _keep_axes(waiting[0].request, name) if grows else None
         figure = show_curves([*results, *(result for _, result in early)], names, key, height, axes)
-        drawn[0] = drawn[0] or bool(early)
+        drawn[0] = bool(results or early)
         if axes is not None:
             loss, scores = (tuple(axis.range) for axis in figure.select_yaxes())
             wide = replace(axes, loss=loss, scores=scores)

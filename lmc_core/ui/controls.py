@@ -229,7 +229,7 @@ def pair_address(pair: Pair, setting: Setting | None) -> dict[str, str | list[st
     found: dict[str, str | list[str] | None] = {"a": pair[0]["name"], "b": pair[1]["name"]}
     if setting is None:
         return found
-    amounts = {"steps": setting.steps, "seconds": setting.seconds}
+    amounts = {"steps": setting.steps, "seconds": setting.seconds, "bend": setting.bend}
     amount = {name: str(value) for name, value in amounts.items() if value}
     return {**found, "method": setting.method, **amount, **dict(setting.classes)}
 

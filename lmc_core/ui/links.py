@@ -151,6 +151,7 @@ def _home_address(
         dict(cast("Sequence[tuple[str, str]]", request.get("classes") or ())),
         steps if isinstance(steps, int) else None,
         int(seconds) if isinstance(seconds, int | float) else None,
+        cast("int", request.get("bend") or 0),
     )
     kind = request.get("kind") if what == "plane" else "pair"
     if page == "landscape" and kind == "random":

@@ -36,6 +36,7 @@ def _barrier(
         method=chosen.method,
         classes=dict(chosen.classes) or None,
         settings=chosen.settings,
+        bend=chosen.bend,
     )
     return json.dumps(request.to_json())
 

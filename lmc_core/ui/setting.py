@@ -27,12 +27,15 @@ class Setting:
         classes: (kind of space, class) in the order of `KINDS`; empty for ``none``.
         steps: of methods that learn; None for others.
         seconds: in place of steps, a time for learning; None for none.
+        bend: steps that train the bend of a curve between the aligned models; 0 for the straight
+            line.
     """
 
     method: str
     classes: tuple[tuple[str, str], ...] = ()
     steps: int | None = None
     seconds: int | None = None
+    bend: int = 0
 
     @classmethod
     def of(
@@ -41,12 +44,13 @@ class Setting:
         classes: Mapping[str, str],
         steps: int | None = None,
         seconds: int | None = None,
+        bend: int = 0,
     ) -> Setting:
         """Build one from a mapping; the method ``none`` has no classes."""
         if method == "none":
             return PLAIN
         chosen = tuple((kind, classes[kind]) for kind in KINDS if kind in classes)
-        return cls(method, chosen, steps, seconds)
+        return cls(method, chosen, steps, seconds, bend)
 
     @classmethod
     def parse(cls, text: str) -> Setting:
@@ -56,7 +60,8 @@ class Setting:
             BadInput: for a text that is not a setting.
         """
         first, *parts = text.split(".")
-        method, tilde, amount = first.partition("~")
+        head, curved, bend = first.partition("~b")
+        method, tilde, amount = head.partition("~")
         number, timed = amount.removesuffix("s"), amount.endswith("s")
         most = MOST_SECONDS if timed else MOST_STEPS
         pairs: list[tuple[str, str]] = [
@@ -66,22 +71,23 @@ class Setting:
         unknown = method not in ("none", *METHODS) or any(
             kind not in KINDS or value not in known for kind, value in pairs
         )
-        legal = number.isdigit() and 0 < int(number) <= most
-        if unknown or (tilde and not legal):
+        legal = not tilde or _counts(number, most)
+        if unknown or not legal or (curved and not _counts(bend, MOST_STEPS)):
             raise BadInput(
                 f"The address holds {text!r}, which is no setting; expected e.g. "
                 "'weight.units-permutation'."
             )
         count = int(number) if tilde else None
-        return cls.of(method, dict(pairs), *((None, count) if timed else (count, None)))
+        learned = (None, count) if timed else (count, None)
+        return cls.of(method, dict(pairs), *learned, int(bend) if curved else 0)
 
     @property
     def text(self) -> str:
         """How it is written in an address: "learned~300.residual-orthogonal.units-permutation",
-        with a time "learned~60s...".
+        with a time "learned~60s...", with a bend "weight~b300...".
         """
         amount = f"~{self.seconds}s" if self.seconds else f"~{self.steps}" if self.steps else ""
-        first = f"{self.method}{amount}"
+        first = f"{self.method}{amount}" + (f"~b{self.bend}" if self.bend else "")
         return ".".join([first, *(f"{kind}-{value}" for kind, value in self.classes)])
 
     @property
@@ -95,7 +101,8 @@ class Setting:
         """How it is called in the figure, where `largest` are the largest classes that the models
         admit.
         """
-        return setting_label(self.method, dict(self.classes), largest)
+        name = setting_label(self.method, dict(self.classes), largest)
+        return f"{name}, bent" if self.bend else name
 
     @property
     def settings(self) -> dict[str, int | float]:
@@ -103,6 +110,11 @@ class Setting:
         if self.seconds is not None:
             return {"seconds": float(self.seconds)}
         return {} if self.steps is None else {"steps": self.steps}
+
+
+def _counts(text: str, most: int) -> bool:
+    """Whether a text is a number from 1 to some other."""
+    return text.isdigit() and 0 < int(text) <= most
 
 
 PLAIN = Setting("none")

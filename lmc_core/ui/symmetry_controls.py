@@ -5,6 +5,7 @@ settings stay in the figure side by side.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import streamlit as st
@@ -62,6 +63,26 @@ TIME = Option(
     "In place of a number of steps: as many are taken as fit, which is measured first.",
     shown=lambda each: "by steps" if each == NONE else describe_time(int(each)),
 )
+BEND = Option(
+    "bend",
+    "Path",
+    (0, 300, 600, 1500),
+    0,
+    "The straight line, or a curve between the aligned models whose bend is trained for so many "
+    "steps on training examples. Curves beside the straight line show how much of the barrier is "
+    "left to a path that may leave it.",
+    "list",
+    lambda steps: f"Bent, {steps:,} steps" if steps else "Straight line",
+)
+
+
+def choose_bend(setting: Setting, key: str) -> Setting:
+    """The same setting along the straight line, or along a curve; nothing is asked where a method
+    bends by itself, or nothing is aligned.
+    """
+    if setting == PLAIN or METHODS[setting.method].bends:
+        return setting
+    return replace(setting, bend=BEND.show(key))
 
 
 def describe_time(seconds: int) -> str:

@@ -159,7 +159,7 @@ def test_incompatible_models_are_one_sentence(at):
 def test_another_family_brings_its_own_partner(at):
     at.run()
     at.selectbox[0].set_value("gpt2-plays-s0").run()
-    assert [each.value for each in at.selectbox[1:]] == ["gpt2-austen-s0", "weight", "plays"]
+    assert [each.value for each in at.selectbox[1:]] == ["gpt2-austen-s0", "weight", "plays", 0]
 
 
 def test_models_can_be_measured_on_another_task_of_their_kind(at):
@@ -183,6 +183,7 @@ def test_the_address_restores_everything(at, app):
         "vit-fashion-s0",
         "weight",
         "fashion-mnist",
+        0,
     ]
     permuted = dict(zip(CLASSES, [*["permutation"] * 3, "none", "none"], strict=True))
     assert asked(app) == [
@@ -261,6 +262,17 @@ def test_a_method_that_learns_has_steps_and_an_address(at, app):
     box(at, "Method").set_value("weight").run()
     assert not [each for each in at.select_slider if each.label == "Steps"]
     assert parameter(at, "steps") is None
+
+
+def test_a_curve_with_a_bend_is_asked_for_and_in_the_address(at, app):
+    at.query_params.update({"bend": "600", "with": "none"})
+    press(at.run(), "Run")
+    assert box(at, "Path").value == 600 and parameter(at, "bend") == "600"
+    chosen = app.requests()[-1]
+    assert chosen.bend == 600 and chosen.method == "weight" and chosen.learn
+    box(at, "Method").set_value("joint").run()
+    assert not [each for each in at.selectbox if each.label == "Path"]
+    assert parameter(at, "bend") is None
 
 
 def test_a_grid_of_classes_and_methods_becomes_a_queue(at, app):

@@ -25,6 +25,9 @@ LARGEST = {
 }
 
 
+BENT = (Setting.of("weight", LARGEST, bend=300), Setting.of("learned", LARGEST, 600, bend=1500))
+
+
 @pytest.mark.parametrize(
     "setting",
     [
@@ -33,6 +36,7 @@ LARGEST = {
         only_permutations(LARGEST),
         Setting.of("learned", LARGEST, 300),
         Setting.of("learned", LARGEST, seconds=60),
+        *BENT,
     ],
 )
 def test_text_round_trip(setting):
@@ -50,6 +54,14 @@ def test_labels():
     assert [
         each.label(LARGEST) for each in (PLAIN, all_classes(LARGEST), only_permutations(LARGEST))
     ] == ["Plain average", "All classes", "Permutations only"]
+
+
+def test_a_bend_is_named():
+    assert [each.label(LARGEST) for each in BENT] == [
+        "All classes, bent",
+        "All classes, learned, bent",
+    ]
+    assert BENT[0].text.startswith("weight~b300.") and "learned~600~b1500." in BENT[1].text
 
 
 def test_presets():
@@ -92,6 +104,7 @@ def test_settings_side_by_side_have_names_of_their_own():
         "learned~s",
         "learned~60ss",
         "learned~100000s",
+        *("weight~b0.units-permutation", "weight~bx", "weight~b1~b2", "learned~1~2"),
     ],
 )
 def test_nonsense(text):

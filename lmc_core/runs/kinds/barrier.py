@@ -37,7 +37,7 @@ from lmc_core.paths.soft_end import against_true_ends, place_to_soft_end
 from lmc_core.progress import Part, Progress, ignore, part
 from lmc_core.runs.cache import consumes, make_line
 from lmc_core.runs.computation import Arrays, Entries
-from lmc_core.runs.cost import estimate_memory
+from lmc_core.runs.cost import estimate_memory, find_steps
 from lmc_core.runs.inputs import (
     choose_data,
     choose_learning,
@@ -72,6 +72,7 @@ from lmc_core.tasks.evaluator import Mode, evaluate
 
 # training examples at the most that temperatures and renormalisations are fitted on
 STATISTICS = 1024
+BENT = 0.9  # of the progress, where measuring a curve begins whose bend was trained
 ROUTED = 64  # examples whose tokens are followed through the routers
 ROUTED_POINTS = 11
 # entries on the loss above the chord that need B's own losses, one by one, where a line leads to a
@@ -254,6 +255,8 @@ def compute(
     in_place = request.method != "none" and consumes(request, (a, b))
     # where the progress of measuring begins
     first = matching_share(request.method)
+    if request.bends:  # training a bend takes most of what learning an alignment does not
+        first = min(first, 0.5 if find_steps(request) else 0.1)
     mode = Mode(request.precision, request.compiled)
     # of these the plain average is measured where that has to be before the alignment
     first_rows = None if request.stderr is None else spread(examples)[:PILOT].sort().values
@@ -265,12 +268,12 @@ def compute(
     path: ModelPath = line
     if request.repair and learning is not None:
         path = Repaired(line, learning.train.first(STATISTICS), request.device)
-    bending = part(progress, first, (first + 1) / 2)
+    bending = part(progress, first, BENT)
     curved = find_bent(request, line, pair, task, bending, refresh)
     if curved is not None:
         path = curved.path
         if curved.training is not None:
-            first = (first + 1) / 2
+            first = BENT
     measuring = part(progress, first, 1.0, f"measuring the loss on {len(examples)} examples")
     there = len(examples)
 

@@ -165,6 +165,11 @@ class BarrierRequest(PairRequest):
         """The type of its results."""
         return BarrierNumbers
 
+    @property
+    def bends(self) -> tuple[str, ...]:
+        """The end that a bend is trained to."""
+        return (self.method,) if self.bend or self.bend_seconds else ()
+
     points: int = 25
     refine: int = 4
     temperature: bool = False
