@@ -10,7 +10,7 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import plotly.graph_objects as go
 
@@ -183,7 +183,8 @@ def narrow_change(figure: go.Figure) -> Change | None:
 
     Curves say what a legend would call them in ``meta["entry"]``.
     """
-    notes = list(figure.layout["annotations"] or ())
+    drawn = cast("Any", figure.layout)  # whose attributes no type checker knows
+    notes = list(drawn.annotations or ())
     if not any(note["name"] == "label" and note["showarrow"] for note in notes):
         return None
     traces: dict[int, dict[str, Any]] = {}
@@ -204,10 +205,10 @@ def narrow_change(figure: go.Figure) -> Change | None:
     room = 12 + ROW * rows
     layout = {
         "annotations": kept,
-        "height": (figure.layout["height"] or 0) + room,
+        "height": (drawn.height or 0) + room,
         "showlegend": True,
         "margin.r": EDGE,
-        "margin.b": (figure.layout["margin"]["b"] or 0) + room,
+        "margin.b": (drawn.margin.b or 0) + room,
         "legend": {
             "orientation": "h",
             "entrywidth": 1,

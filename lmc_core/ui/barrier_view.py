@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 import streamlit as st
@@ -126,7 +126,7 @@ def show_growing(
         figure = show_curves([*results, *(result for _, result in early)], names, key, height, axes)
         drawn[0] = bool(results or early)
         if axes is not None:
-            loss, scores = (tuple(axis.range) for axis in figure.select_yaxes())
+            loss, scores = (tuple(cast("Any", axis).range) for axis in figure.select_yaxes())
             wide = replace(axes, loss=loss, scores=scores)
             st.session_state[name] = st.session_state[name][0], wide
         if early:
