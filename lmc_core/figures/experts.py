@@ -9,7 +9,17 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.layout import heading, legend_row, padded, write
 from lmc_core.figures.orders import STRONGEST, WAYS, layer_name, order_words, way_stroke
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, template
+from lmc_core.figures.style import (
+    GROUNDS,
+    MEANINGS,
+    SMALL,
+    Theme,
+    faint,
+    ink_on_loss,
+    loss_scale,
+    low_words,
+    template,
+)
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
@@ -123,12 +133,6 @@ def ranks_caption(result: Result) -> str:
     )
 
 
-def cost_scale(theme: Theme) -> list[list[float | str]]:
-    """One hue from near (strong) to far (the ground), for costs."""
-    blue, ground = MEANINGS["orthogonal"].colour(theme), GROUNDS[theme]
-    return [[0.0, blue], [1.0, ground.paper if theme != "dark" else "#1c2630"]]
-
-
 def costs_figure(
     result: Result, layers: Sequence[int] | None = None, theme: Theme = "light"
 ) -> go.Figure:
@@ -143,7 +147,7 @@ def costs_figure(
     kinds = [kind for kind in KINDS if kind in result["mixtures"][0]["costs"]]
     single = len(chosen) == 1
     figure = go.Figure(
-        layout={"template": template(theme), "height": 64 + (270 if single else 150) * len(chosen)}
+        layout={"template": template(theme), "height": 80 + (270 if single else 150) * len(chosen)}
     )
     width, tall = (1 - GAP * (len(kinds) - 1)) / len(kinds), 1 / len(chosen)
     for column, kind in enumerate(kinds):
@@ -164,7 +168,17 @@ def costs_figure(
                 single,
             )
         heading(figure, f"<b>{KINDS[kind]}</b>", theme, x=left, up=8)
-    figure.update_layout(margin={"l": 52, "r": 8, "t": 40, "b": 48 if single else 12})
+    write(
+        figure,
+        f"cost, {low_words(theme)}",
+        (1, 1),
+        (SMALL, GROUNDS[theme].muted),
+        name="scale",
+        paper="xy",
+        anchor="right bottom",
+        shift=(None, 28),
+    )
+    figure.update_layout(margin={"l": 52, "r": 8, "t": 56, "b": 48 if single else 12})
     return figure
 
 
@@ -187,7 +201,7 @@ def _matrix(
         yaxis=y,
         zmin=low,
         zmax=high,
-        colorscale=cost_scale(theme),
+        colorscale=loss_scale(theme),
         showscale=False,
         xgap=1 if small else 0,
         ygap=1 if small else 0,
@@ -200,6 +214,7 @@ def _matrix(
         "<extra></extra>",
     )
     for at, expert in enumerate(mixture["orders"][kind]):
+        share = (costs[at][expert] - low) / max(high - low, 1e-12)
         figure.add_shape(
             type="rect",
             xref=x,
@@ -208,7 +223,7 @@ def _matrix(
             x1=expert + 0.46,
             y0=at - 0.46,
             y1=at + 0.46,
-            line={"color": GROUNDS[theme].ink, "width": 2 if small else 1},
+            line={"color": ink_on_loss(share, theme), "width": 2 if small else 1},
             name=f"{kind} {layer}",
         )
 
@@ -271,7 +286,6 @@ def costs_caption(result: Result) -> str:
         f"What each expert of {b} (columns, as its file numbers them) costs at each place of {a} "
         "(rows), everything else aligned: squared distance of the rows of the routers; of products "
         "of the weights that no order of units changes (Gram); of all weights after the best order "
-        "of units, plus that of the rows (exact). 0 means equal, 1 nothing in common; strong "
-        "colour is near. Each kind has one scale for all layers. Frames: the assignment of least "
-        "cost."
+        "of units, plus that of the rows (exact). 0 means equal, 1 nothing in common. Each kind "
+        "has one scale for all layers. Frames: the assignment of least cost."
     )

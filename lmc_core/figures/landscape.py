@@ -16,39 +16,28 @@ import plotly.graph_objects as go
 from lmc_core.figures.landscape_data import Facts, Landscape, Route, routes
 from lmc_core.figures.layout import write
 from lmc_core.figures.panel import Picture, Stored
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, faint, strokes, template
+from lmc_core.figures.style import (
+    BODY,
+    GROUNDS,
+    SMALL,
+    Stroke,
+    Theme,
+    faint,
+    loss_scale,
+    low_words,
+    strokes,
+    template,
+)
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import classes_sentence, imported_sentence, method_title, notes
 from lmc_core.numbers import number, percent
 
-HEIGHT, WIDTH = 640, 616  # pixels; the map is square, and above it is the scale of colours
+HEIGHT, WIDTH = 530, 616  # pixels; the map is square, and above it is the scale of colours
 SIDES = {"l": 62, "r": 20, "t": 58, "b": 48}  # pixels around the map
 LEVELS = 12  # contours
-RAMPS = {  # from low loss to high
-    "light": [
-        "#06304f",
-        "#0b4a75",
-        "#1f6a9c",
-        "#4f93bf",
-        "#86b6d6",
-        "#b4d2e6",
-        "#d9e8f2",
-        "#eaf1f6",
-    ],
-    "dark": [
-        "#d8effc",
-        "#a6d8f5",
-        "#6cbbe8",
-        "#3c95c8",
-        "#26709f",
-        "#1c5075",
-        "#183a53",
-        "#1a2833",
-    ],
-}
 TICKS = [m * 10.0**p for p in range(-6, 4) for m in (1, 1.5, 2, 3, 4, 5, 7)]
 GRID = "grid"  # name of the trace whose points can be clicked
-KINDS = {
+KINDS = {  # the first is what a page begins with
     "pair": "A, B and aligned B",
     "bend": "A, B and the bend of a curve",
     "three": "Three models",
@@ -63,12 +52,6 @@ UNREADABLE = (
     "None of the losses measured here is a finite number, so the colours say nothing: what the "
     "networks compute overflows. Choose a smaller span, or other models."
 )
-
-
-def ramp(theme: Theme) -> list[list[float | str]]:
-    """The scale of colours, from low loss (0) to high (1)."""
-    colours = RAMPS["dark" if theme == "dark" else "light"]
-    return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
 
 
 def contour_figure(
@@ -98,7 +81,7 @@ def contour_figure(
         x=scene.u,
         y=scene.v,
         z=scene.height,
-        colorscale=ramp(theme),
+        colorscale=loss_scale(theme),
         zmin=low,
         zmax=high,
         hoverinfo="skip",
@@ -151,21 +134,31 @@ def _axes(figure: go.Figure, scene: Landscape | None, theme: Theme) -> None:
         figure.update_yaxes(scaleanchor="x", scaleratio=1, constraintoward="top")
 
 
-def _bar(scene: Landscape, theme: Theme) -> dict[str, object]:
-    """The scale of colours with losses in nats at its ticks; its top says what is shared."""
+def tick_values(scene: Landscape, apart: float = 0.1) -> list[float]:
+    """Losses that are written at the scale of colours: its ends and round values between them.
+
+    Args:
+        scene: that is drawn.
+        apart: least distance of two, as a share of the scale; a tenth fits a phone.
+    """
     low, high = scene.limits
-    room = (high / low) ** 0.1  # a tenth of the scale, so that labels stay apart on a phone
+    room = (high / low) ** apart
     inside: list[float] = []
     for tick in TICKS:
         if max([low, *inside[-1:]]) * room < tick < high / room:
             inside.append(tick)
+    return [low, *inside, high]
+
+
+def _bar(scene: Landscape, theme: Theme) -> dict[str, object]:
+    """The scale of colours with losses in nats at its ticks; its top says what is shared."""
+    values, high = tick_values(scene), scene.limits[1]
     top = ("\u2265 " if float(np.nanmax(scene.loss, initial=0.0)) > high else "") + number(high)
-    values = [low, *inside, high]
     return {
         "tickvals": [float(np.log10(v)) for v in values],
-        "ticktext": [number(low), *(number(v, digits=2) for v in inside), top],
+        "ticktext": [number(values[0]), *(number(v, digits=2) for v in values[1:-1]), top],
         "title": {
-            "text": f"loss ({scene.facts.get('unit', 'nats')})",
+            "text": f"loss ({scene.facts.get('unit', 'nats')}), {low_words(theme)}",
             "side": "top",
             "font": {"size": SMALL},
         },

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.landscape import HEIGHT, _bar, ramp, route_strokes
+from lmc_core.figures.landscape import HEIGHT, _bar, route_strokes, tick_values
 from lmc_core.figures.landscape_data import Landscape, Route
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, loss_scale, template
 from lmc_core.numbers import number
 
 if TYPE_CHECKING:  # it loads torch
     from lmc_core.runs.requests.plane import LabelledSpot
 
+TALL = 0.6  # height of the scene, its sides being 1
+FAR = 2.05  # of the camera from the middle of the scene, in its sides
+FRONT = -110  # degrees around the scene from where it is best seen
+SIDEWAYS = 0.25  # degrees higher that one goes rather than one degree around
+TURNS = range(-170, 180, 10)  # degrees around the scene that the camera may stand at
+LIFTS = (35, 42, 50, 58, 66, 75, 85)  # degrees above it
+CLEAR = 0.02  # by which a line of sight passes above the surface
 RAISED = 0.012  # of the height: lines lie a little above the surface, or it would hide them
 
 
@@ -56,7 +63,7 @@ def surface_figure(
     figure.add_scatter3d(
         x=[p["u"] for p in points],
         y=[p["v"] for p in points],
-        z=[scene.level(p["loss"]) + 3 * lift for p in points],
+        z=[_height(scene, p) + 3 * lift for p in points],
         mode="markers",
         name="models",
         meta="models",
@@ -77,7 +84,7 @@ def surface_figure(
             hoverinfo="skip",
             meta="chosen",
         )
-    _scene(figure, scene, theme)
+    _scene(figure, scene, paths, theme)
     return figure
 
 
@@ -88,7 +95,7 @@ def _ground(figure: go.Figure, scene: Landscape, high: float, low: float, theme:
         x=scene.u,
         y=scene.v,
         z=scene.height,
-        colorscale=ramp(theme),
+        colorscale=loss_scale(theme),
         cmin=low,
         cmax=high,
         colorbar=_bar(scene, theme),
@@ -109,7 +116,7 @@ def _ground(figure: go.Figure, scene: Landscape, high: float, low: float, theme:
     )
 
 
-def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
+def _scene(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: Theme) -> None:
     ground = GROUNDS[theme]
     axis = {
         "showbackground": False,
@@ -119,8 +126,10 @@ def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
         "tickfont": {"size": SMALL - 1, "color": ground.muted},
         "title": {"text": ""},
     }
+    values = tick_values(scene, 0.17)
     heights = {
-        "showticklabels": False,
+        "tickvals": [float(np.log10(value)) for value in values],
+        "ticktext": [number(value, digits=2) for value in values],
         "title": {"text": "loss", "font": {"size": SMALL, "color": ground.muted}},
     }
     figure.update_scenes(
@@ -128,17 +137,87 @@ def _scene(figure: go.Figure, scene: Landscape, theme: Theme) -> None:
         yaxis=axis,
         zaxis=axis | heights,
         aspectmode="manual",
-        aspectratio={"x": 1, "y": 1, "z": 0.6},
-        camera={"eye": {"x": -0.42, "y": -1.3, "z": 1.5}, "center": {"x": 0, "y": 0, "z": -0.12}},
+        aspectratio={"x": 1, "y": 1, "z": TALL},
+        camera={"eye": camera(scene, paths), "center": {"x": 0, "y": 0, "z": -0.1}},
         dragmode="turntable",
         annotations=[_label(p, scene, theme) for p in scene.facts.get("points", [])],
     )
 
 
+def camera(scene: Landscape, paths: Sequence[Route] = ()) -> dict[str, float]:
+    """Return where to look from so that the surface hides neither models nor paths, as much from
+    the front and as low as that allows.
+    """
+    angles = [(turn, lift) for lift in LIFTS for turn in TURNS]
+    eyes = np.array([_eye(*each) for each in angles])
+    clear = _clearance(scene, _watched(scene, paths), eyes)
+    cost = [lift + SIDEWAYS * abs(turn - FRONT) for turn, lift in angles]
+    # one that hides something is worse than any that does not
+    best = np.argmin(np.where(clear > CLEAR, cost, 1e3 - clear))
+    return dict(zip("xyz", (float(value) for value in eyes[best]), strict=True))
+
+
+def _eye(turn: float, lift: float) -> np.ndarray:
+    """The place of a camera by its angles in degrees."""
+    around, up = np.radians(turn), np.radians(lift)
+    level = np.cos(up)
+    return FAR * np.array([level * np.cos(around), level * np.sin(around), np.sin(up)])
+
+
+def _height(scene: Landscape, point: LabelledSpot) -> float:
+    """Where a model is drawn: at its loss, but not below the surface, which is coarser."""
+    return max(scene.level(point["loss"]), scene.at(point["u"], point["v"]))
+
+
+def _watched(scene: Landscape, paths: Sequence[Route]) -> list[tuple[float, float, float]]:
+    """What should be seen, each (u, v, level): models, and places along the paths."""
+    found = [(p["u"], p["v"], _height(scene, p)) for p in scene.facts.get("points", [])]
+    for route in paths:
+        for share in (0.3, 0.5, 0.7):
+            at = int(share * (len(route.u) - 1))
+            u, v = float(route.u[at]), float(route.v[at])
+            found.append((u, v, scene.at(u, v)))
+    return found
+
+
+def _clearance(
+    scene: Landscape, places: Sequence[tuple[float, float, float]], eyes: np.ndarray
+) -> np.ndarray:
+    """Least height by which lines from places to each camera pass above the surface, in sides of
+    the scene; below 0 where one is hidden.
+
+    Args:
+        scene: its surface.
+        places: each (u, v, level).
+        eyes: of cameras `[cameras, 3]`.
+    """
+    low, high = (float(np.log10(x)) for x in scene.limits)
+    start = np.array([scene.u[0], scene.v[0], low])
+    wide = np.array([scene.u[-1], scene.v[-1], high]) - start
+    scale = np.array([1.0, 1.0, TALL])
+    at = ((np.array(places).reshape(-1, 3) - start) / wide - 0.5) * scale
+    shares = np.linspace(0.04, 0.6, 29)[:, None]  # of the way; by then it has left the scene
+    rays = at[:, None, None] + shares * (eyes[None, :, None] - at[:, None, None])
+    x, y, z = np.moveaxis(rays, -1, 0)
+    inside = (np.abs(x) <= 0.5) & (np.abs(y) <= 0.5)
+    surface = ((scene.height - low) / (high - low) - 0.5) * TALL
+    last = np.array(surface.shape) - 1
+    row, column = (y + 0.5) * last[0], (x + 0.5) * last[1]
+    top, left = (
+        np.clip(np.floor(each), 0, end - 1).astype(int)
+        for each, end in ((row, last[0]), (column, last[1]))
+    )
+    down, right = row - top, column - left
+    upper = surface[top, left] * (1 - right) + surface[top, left + 1] * right
+    lower = surface[top + 1, left] * (1 - right) + surface[top + 1, left + 1] * right
+    above = np.where(inside, z - upper * (1 - down) - lower * down, np.inf)
+    return above.min(axis=(0, 2), initial=np.inf)
+
+
 def _label(point: LabelledSpot, scene: Landscape, theme: Theme) -> dict[str, object]:
     """The name of a model above its point."""
     ground = GROUNDS[theme]
-    height = scene.level(point["loss"])
+    height = _height(scene, point)
     return {
         "x": point["u"],
         "y": point["v"],

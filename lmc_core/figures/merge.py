@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import heading, padded, write
+from lmc_core.figures.layout import heading, legend_row, padded, write
+from lmc_core.figures.margin import broken
 from lmc_core.figures.merge_rows import (
     ANYWHERE,
     BINS,
@@ -30,13 +31,15 @@ from lmc_core.figures.merge_rows import (
     single_models,
 )
 from lmc_core.figures.panel import Picture, one
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, faint, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, template
 from lmc_core.figures.text import classes_sentence, notes, same_weights, version_sentence
 from lmc_core.numbers import estimate, number
 
-STEP = 20  # pixels between two frames of one method
-BETWEEN = 18  # pixels between two methods
-TOP, BOTTOM, LEFT, RIGHT = 64, 76, 148, 40  # pixels
+STEP = 12  # pixels between two frames of one method
+BETWEEN = 10  # pixels between two methods
+TOP, BOTTOM, LEFT, RIGHT = 104, 36, 148, 40  # pixels; two rows of legend fit above on a phone
+HEADING = 36  # pixels above the plot where the heading stands
+SAME = 1e-6  # relative difference below which two ways to merge gave the same
 WIDE = 5.0  # ratio of the largest to the smallest value above which the axis is logarithmic
 QUANTITIES = {
     "loss": "Loss",
@@ -61,7 +64,7 @@ def merge_figure(
     quantity = find_score(results, task) if quantity == "score" else quantity
     rows = [row for row in merged_rows(results, task) if row.checkpoint]
     frames = list(dict.fromkeys((row.frame, row.frame_title) for row in rows))
-    merges = list(dict.fromkeys((row.merge, row.marked) for row in rows))
+    merges = collapsed(rows, quantity)
     band = STEP * max(1, len(frames)) + BETWEEN
     figure = go.Figure(
         layout={"template": template(theme), "height": TOP + BOTTOM + band * max(1, len(merges))}
@@ -69,34 +72,57 @@ def merge_figure(
     log = _axis(figure, results, task, quantity, theme)
     figure.update_layout(
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": 0,
-            "yref": "container",
-            "yanchor": "bottom",
-        },
+        legend=legend_row(1 + (HEADING + 22) / (band * max(1, len(merges))), "bottom"),
         showlegend=True,
         yaxis={
             "range": [len(merges) - 0.5, -0.5],
             "tickvals": list(range(len(merges))),
-            "ticktext": [title for _, title in merges],
-            "tickfont": {"size": BODY, "color": GROUNDS[theme].ink},
+            "ticktext": ["<br>".join(broken(title, LEFT - 16)) for _, title in merges],
+            "tickfont": {"size": SMALL, "color": GROUNDS[theme].ink},
             "fixedrange": True,
         },
     )
     if not rows:
         return figure
     _references(figure, results, task, quantity, theme, log)
-    places = {merge: rank for rank, (merge, _) in enumerate(merges)}
+    places = {merge: rank for rank, (names, _) in enumerate(merges) for merge in names}
+    drawn = {names[0] for names, _ in merges}
     for rank, (frame, title) in enumerate(frames):
         offset = (rank - (len(frames) - 1) / 2) * STEP / band
-        chosen = [row for row in rows if row.frame == frame]
-        _dots(
-            figure, chosen, [places[row.merge] + offset for row in chosen], title, quantity, theme
-        )
+        chosen = [row for row in rows if row.frame == frame and row.merge in drawn]
+        heights = [places[row.merge] + offset for row in chosen]
+        if chosen:
+            _dots(figure, chosen, heights, capitalised(title), quantity, theme)
     return figure
+
+
+def collapsed(rows: Sequence[Row], quantity: str) -> list[tuple[tuple[str, ...], str]]:
+    """Return the ways to merge in their order, those together that gave the same in every frame;
+    each with what it is called.
+    """
+    values: dict[str, dict[str, float]] = {}
+    titles: dict[str, str] = {}
+    for row in rows:
+        values.setdefault(row.merge, {})[row.frame] = row.numbers[quantity]
+        alone = len(row.about.get("kept", (1, 2))) == 1
+        titles[row.merge] = f"{row.marked} (kept one model)" if alone else row.marked
+    groups: list[list[str]] = []
+    for merge, own in values.items():
+        for group in groups:
+            first = values[group[0]]
+            if own.keys() == first.keys() and all(
+                math.isclose(own[frame], first[frame], rel_tol=SAME) for frame in own
+            ):
+                group.append(merge)
+                break
+        else:
+            groups.append([merge])
+    return [(tuple(group), ", ".join(titles[merge] for merge in group)) for group in groups]
+
+
+def capitalised(text: str) -> str:
+    """Return a text that begins with a capital."""
+    return text[:1].upper() + text[1:]
 
 
 def _dots(
@@ -169,7 +195,7 @@ def _axis(
         f"<b>{QUANTITIES[quantity]}</b>{unit}{(', logarithmic axis' if log else '')}",
         None,
         left=-LEFT + 8,
-        up=36,
+        up=HEADING,
     )
     return log
 

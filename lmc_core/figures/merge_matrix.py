@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.heatmap import sequential
-from lmc_core.figures.layout import write
+from lmc_core.figures.matrix import BAR, PairMatrix, draw_matrix
 from lmc_core.figures.merge_rows import Result, height_words
 from lmc_core.figures.panel import Picture, one
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
+from lmc_core.figures.style import Theme, template
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import checked_sentence, notes, setting_label, version_sentence
 from lmc_core.numbers import estimate, number
@@ -40,80 +39,13 @@ def matrix_figure(
         theme: ``light``, ``dark`` or ``paper``.
         height: of the figure, in pixels.
     """
-    ground, count = GROUNDS[theme], len(result["models"])
-    most = most or largest_barrier([result])
-    values, errors = result["lines"]["barrier"], result["lines"]["stderr"]
+    lines = result["lines"]
+    matrix = PairMatrix(result["models"], lines["barrier"], lines["stderr"])
     figure = go.Figure(layout={"template": template(theme), "height": height})
-    said = [
-        [estimate(v, e, "nats") if v is not None else "" for v, e in zip(*rows, strict=True)]
-        for rows in zip(values, errors, strict=True)
-    ]
-    numbers = list(range(1, count + 1))
-    figure.add_heatmap(
-        z=values,
-        x=numbers,
-        y=numbers,
-        zmin=0,
-        zmax=most,
-        colorscale=sequential(theme),
-        showscale=False,
-        xgap=2,
-        ygap=2,
-        customdata=said,
-        hoverongaps=False,
-        hovertemplate="%{y} and %{x}: %{customdata}<extra></extra>",
-        name="barrier",
-    )
-    _write_values(figure, count, most, numbers, values, theme)
-    figure.update_xaxes(
-        showgrid=False,
-        tickvals=numbers,
-        fixedrange=True,
-        constrain="domain",
-        range=[0.5, count + 0.5],
-    )
-    figure.update_yaxes(
-        showgrid=False,
-        range=[count + 0.5, 0.5],
-        fixedrange=True,
-        scaleanchor="x",
-        constrain="domain",
-        tickvals=numbers,
-        ticktext=[f"{name}  {k}" for k, name in zip(numbers, result["models"], strict=True)],
-    )
-    figure.update_layout(margin={"l": 132, "r": 8, "t": 8, "b": 28}, font={"color": ground.ink})
+    draw_matrix(figure, matrix, most or largest_barrier([result]), theme)
+    figure.update_yaxes(scaleanchor="x")
+    figure.update_layout(margin={"l": 132, "r": 8, "t": BAR + 12, "b": 28})
     return figure
-
-
-def _write_values(
-    figure: go.Figure,
-    count: int,
-    most: float,
-    numbers: list[int],
-    values: list[list[float | None]],
-    theme: Theme,
-) -> None:
-    """The values, in their cells."""
-    for i in range(count):
-        for j in range(count):
-            value = values[i][j]
-            if value is None:
-                continue
-            write(
-                figure,
-                number(value, digits=2),
-                (numbers[j], numbers[i]),
-                (BODY if count <= 5 else SMALL, _ink(value / most, theme)),
-                name="value",
-            )
-
-
-def _ink(share: float, theme: Theme) -> str:
-    """Black or white, whichever is read better on that share of the scale."""
-    dark = GROUNDS["light"].ink
-    if theme == "dark":
-        return dark if share > 0.45 else GROUNDS["dark"].ink
-    return "#ffffff" if share > 0.55 else dark
 
 
 def matrix_alt(result: Result) -> str:

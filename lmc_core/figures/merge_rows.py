@@ -111,16 +111,16 @@ def merged_rows(results: Sequence[Result], task: str) -> list[Row]:
 
 
 def best_row(results: Sequence[Result], task: str) -> Row | None:
-    """The one merged model with the smallest loss; a soup that kept a single model counts only
-    where there is nothing else.
+    """The one merged model with the smallest loss, the first of equal ones; None where nothing was
+    merged, as a soup that kept a single model is that model.
     """
     rows = [
         row
         for row in merged_rows(results, task)
         if row.checkpoint and row.numbers["loss"] == row.numbers["loss"]
     ]
-    rows = [row for row in rows if len(row.about.get("kept", (1, 2))) > 1] or rows
-    return min(rows, key=lambda row: row.numbers["loss"], default=None)
+    rows = [row for row in rows if len(row.about.get("kept", (1, 2))) > 1]
+    return min(rows, key=lambda row: round(row.numbers["loss"], 6), default=None)
 
 
 def frame_stroke(frame: str, theme: Theme) -> Stroke:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.merge_rows import Result, models_sentence
-from lmc_core.figures.style import FAMILY, GROUNDS, SMALL, Theme, template
+from lmc_core.figures.style import FAMILY, GROUNDS, SMALL, Theme, loss_scale, low_words, template
 from lmc_core.numbers import estimate, number, percent
 
 if TYPE_CHECKING:  # it loads torch
@@ -158,7 +157,7 @@ def _contours(
         z=values,
         zmin=low,
         zmax=high,
-        colorscale=sequential(theme),
+        colorscale=loss_scale(theme),
         hoverinfo="skip",
         contours={"start": low, "end": high, "size": max(high - low, 1e-6) / LEVELS},
         line={"width": 0.8, "color": ground.muted},
@@ -175,7 +174,11 @@ def _contours(
             "nticks": 4,
             "tickfont": {"size": SMALL},
             "outlinewidth": 0,
-            "title": {"text": f"loss, {_unit(result)}", "side": "bottom", "font": {"size": SMALL}},
+            "title": {
+                "text": f"loss ({_unit(result)}), {low_words(theme)}",
+                "side": "bottom",
+                "font": {"size": SMALL},
+            },
         },
     )
 

@@ -76,6 +76,49 @@ GROUNDS: dict[Theme, Ground] = {
 }
 
 
+# of losses, barriers and costs, from low to high: the low end is strong on every ground
+LOSS_RAMPS = {
+    "light": [
+        "#06304f",
+        "#0b4a75",
+        "#1f6a9c",
+        "#4f93bf",
+        "#86b6d6",
+        "#b4d2e6",
+        "#d9e8f2",
+        "#eaf1f6",
+    ],
+    "dark": [
+        "#d8effc",
+        "#a6d8f5",
+        "#6cbbe8",
+        "#3c95c8",
+        "#26709f",
+        "#1c5075",
+        "#183a53",
+        "#1a2833",
+    ],
+}
+
+
+def loss_scale(theme: Theme) -> list[list[float | str]]:
+    """The scale of colours of losses, barriers and costs, from low (0, strong) to high (1)."""
+    colours = LOSS_RAMPS["dark" if theme == "dark" else "light"]
+    return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
+
+
+def low_words(theme: Theme) -> str:
+    """Which end of `loss_scale` is low, for legends."""
+    return "bright is low" if theme == "dark" else "dark is low"
+
+
+def ink_on_loss(share: float, theme: Theme) -> str:
+    """Return black or white, whichever is read better on that share of `loss_scale`."""
+    colours = LOSS_RAMPS["dark" if theme == "dark" else "light"]
+    ground = colours[min(len(colours) - 1, max(0, round(share * (len(colours) - 1))))]
+    return max(("#ffffff", GROUNDS["light"].ink), key=lambda ink: contrast(ink, ground))
+
+
 def find_meaning(result: Mapping[str, object]) -> str:
     """Return the key in `MEANINGS` of a result: its method, and for weight matching its largest
     class.

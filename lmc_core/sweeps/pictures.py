@@ -5,7 +5,6 @@ are spread over the pairs, method beside method.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -13,15 +12,14 @@ import plotly.graph_objects as go
 from lmc_core.errors import BadInput
 from lmc_core.figures.drawing import draw
 from lmc_core.figures.export import standalone_html
-from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.layout import heading
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, strokes, template
-from lmc_core.numbers import estimate, number
+from lmc_core.figures.matrix import BAR, PairMatrix, draw_matrix
+from lmc_core.figures.style import GROUNDS, Stroke, Theme, strokes, template
+from lmc_core.numbers import estimate
 from lmc_core.sweeps.result import Row, SweepResult
 from lmc_core.sweeps.tables import describe_errors
 
 ACROSS = 3  # matrices side by side
-WRITTEN = 8  # models up to which values are written into the cells
 TALL, CELL, LINE = 92, 34, 26  # pixels around a matrix, of a cell, of a row of the spread
 WIDTH = 1000  # pixels of an image
 GAP, MARGIN = 0.05, 0.13  # between matrices, and left of the first, as shares of the width
@@ -45,7 +43,7 @@ def matrices_figure(found: SweepResult, theme: Theme = "light") -> go.Figure:
     size = max(len(names) for _, names, _ in panels)
     lines = math.ceil(len(panels) / ACROSS)
     each = TALL + CELL * min(max(size, 4), 12)
-    figure = go.Figure(layout={"template": template(theme), "height": lines * each})
+    figure = go.Figure(layout={"template": template(theme)})
     across = min(ACROSS, len(panels))
     width = (1 - MARGIN - GAP * (across - 1)) / across
     for index, (row, names, values) in enumerate(panels):
@@ -53,79 +51,13 @@ def matrices_figure(found: SweepResult, theme: Theme = "light") -> go.Figure:
         left = MARGIN + place * (width + GAP)
         top = 1 - line / lines
         span = (top - (each - 36) / (lines * each), top - 34 / (lines * each))
-        _draw_matrix(figure, index, names, values, (most, theme), (left, left + width), span)
+        named = index % ACROSS == 0
+        domain = (left, left + width), span
+        draw_matrix(figure, PairMatrix(names, values), most, theme, index, domain, named)
         words = f"{row.set}: {row.label}" if row.set else row.label
         heading(figure, f"<b>{words}</b>", theme, x=left, y=span[1], up=16)
-    figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    figure.update_layout(height=lines * each + BAR, margin={"l": 8, "r": 8, "t": 8 + BAR, "b": 8})
     return figure
-
-
-def _draw_matrix(
-    figure: go.Figure,
-    index: int,
-    names: Sequence[str],
-    values: Sequence[Sequence[float | None]],
-    look: tuple[float, Theme],
-    across: tuple[float, float],
-    up: tuple[float, float],
-) -> None:
-    """One matrix with its axes.
-
-    Args:
-        figure: that it is drawn into.
-        index: of the matrix.
-        names: of the models.
-        values: between every two of them, in nats.
-        look: where the scale ends, and the theme.
-        across: its place, as shares of the width.
-        up: likewise of the height.
-    """
-    most, theme = look
-    numbers = list(range(1, len(names) + 1))
-    number_of = str(index + 1) if index else ""
-    said = [["" if v is None else number(v, digits=2) for v in line] for line in values]
-    pairs = [[f"{a} and {b}" for b in names] for a in names]
-    figure.add_heatmap(
-        z=values,
-        x=numbers,
-        y=numbers,
-        zmin=0,
-        zmax=most,
-        colorscale=sequential(theme),
-        showscale=False,
-        xgap=2,
-        ygap=2,
-        text=said,
-        texttemplate="%{text}" if len(names) <= WRITTEN else "",
-        textfont={"size": BODY if len(names) <= 5 else SMALL},
-        customdata=pairs,
-        hoverongaps=False,
-        hovertemplate="%{customdata}: %{text} nats<extra></extra>",
-        xaxis=f"x{number_of}",
-        yaxis=f"y{number_of}",
-        name="barrier",
-    )
-    axis = {"showgrid": False, "fixedrange": True, "tickvals": numbers, "constrain": "domain"}
-    edge = len(names) + 0.5
-    first = index % ACROSS == 0
-    labels = [f"{name}  {k}" if first else str(k) for k, name in zip(numbers, names, strict=True)]
-    figure.update_layout(
-        {
-            f"xaxis{number_of}": {
-                **axis,
-                "domain": list(across),
-                "anchor": f"y{number_of}",
-                "range": [0.5, edge],
-            },
-            f"yaxis{number_of}": {
-                **axis,
-                "domain": list(up),
-                "anchor": f"x{number_of}",
-                "range": [edge, 0.5],
-                "ticktext": labels,
-            },
-        }
-    )
 
 
 def spread_figure(found: SweepResult, theme: Theme = "light") -> go.Figure:

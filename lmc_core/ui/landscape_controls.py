@@ -39,7 +39,7 @@ PLANE = Option(
     "plane",
     "Plane through",
     list(KINDS),
-    "pair",
+    "bend",
     "Three points span a plane. Random directions show the surroundings of one model, at the "
     "scale of its filters.",
     "list",

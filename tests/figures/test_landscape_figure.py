@@ -11,7 +11,6 @@ from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.bend import path_labels, path_results, paths_caption, paths_table
 from lmc_core.figures.export import standalone_html
 from lmc_core.figures.landscape import (
-    RAMPS,
     contour_figure,
     grid_table,
     landscape_alt,
@@ -19,8 +18,8 @@ from lmc_core.figures.landscape import (
     points_table,
 )
 from lmc_core.figures.landscape_data import routes
-from lmc_core.figures.landscape_surface import surface_figure
-from lmc_core.figures.style import GROUNDS, MEANINGS, faint
+from lmc_core.figures.landscape_surface import TALL, camera, surface_figure
+from lmc_core.figures.style import GROUNDS, LOSS_RAMPS, MEANINGS, faint
 from tests.figures.landscape_scene import curves, facts, scene
 
 
@@ -184,7 +183,7 @@ def test_distances_have_one_scale_but_for_a_bend() -> None:
 
 def test_ramps_are_monotone_in_lightness() -> None:
     """Low loss is far from the ground and high loss near it, so that the order is there in grey."""
-    for theme, ramp in RAMPS.items():
+    for theme, ramp in LOSS_RAMPS.items():
         levels = [
             sum(int(colour[i : i + 2], 16) * w for i, w in ((1, 0.3), (3, 0.59), (5, 0.11)))
             for colour in ramp
@@ -234,3 +233,43 @@ def test_the_page_that_stands_alone_has_the_numbers() -> None:
         contour_figure(scene()), landscape_caption(scene()), facts(), title="Loss landscape"
     )
     assert "<title>Loss landscape</title>" in text and '"clip"' in text
+
+
+def in_the_way(whole, eye, place) -> bool:
+    """Whether the surface stands between a place and a camera: a slow walk along the line."""
+    low, high = (float(np.log10(x)) for x in whole.limits)
+    sides = [(axis[0], axis[-1]) for axis in (whole.u, whole.v)]
+    scaled = [(p - a) / (b - a) - 0.5 for p, (a, b) in zip(place[:2], sides, strict=True)]
+    at = np.array([*scaled, ((place[2] - low) / (high - low) - 0.5) * TALL])
+    for share in np.linspace(0.05, 1, 400):
+        x, y, z = at + share * (eye - at)
+        if max(abs(x), abs(y)) > 0.5:
+            return False
+        spot = [a + (c + 0.5) * (b - a) for c, (a, b) in zip((x, y), sides, strict=True)]
+        if z < ((whole.at(*spot) - low) / (high - low) - 0.5) * TALL:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("kind", ["pair", "bend", "three"])
+def test_the_camera_sees_every_model(kind) -> None:
+    whole = scene(kind)
+    eye = np.array([camera(whole)[axis] for axis in "xyz"])
+    models = next(trace for trace in surface_figure(whole).data if trace.meta == "models")
+    places = list(zip(models.x, models.y, models.z, strict=True))
+    assert len(places) == 3
+    assert not any(in_the_way(whole, eye, place) for place in places)
+    # the check itself can fail: from the side and low, something is hidden behind a wall
+    wall = scene(kind)
+    wall.loss[:] = np.where(np.arange(len(wall.u))[:, None] == 1, 9.0, wall.loss)
+    level = np.array([0.0, -2.0, 0.05])
+    hidden = [(p["u"], p["v"], wall.level(p["loss"])) for p in wall.facts["points"]]
+    assert any(in_the_way(wall, level, place) for place in hidden)
+
+
+def test_the_axis_of_the_loss_has_numbers() -> None:
+    axis = surface_figure(scene()).layout.scene.zaxis
+    assert len(axis.ticktext) >= 3 and axis.ticktext[0] == "0.30"
+    assert 10 ** np.array(axis.tickvals) == pytest.approx(
+        [float(text) for text in axis.ticktext], rel=0.05
+    )

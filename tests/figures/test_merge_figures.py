@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lmc_core.figures.merge import WIDE, logarithmic, merge_alt, merge_caption, merge_figure
+from lmc_core.figures.merge import (
+    WIDE,
+    collapsed,
+    logarithmic,
+    merge_alt,
+    merge_caption,
+    merge_figure,
+)
 from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_caption, matrix_figure
 from lmc_core.figures.merge_rows import (
     best_row,
@@ -46,24 +53,64 @@ def dots(figure) -> dict:
 
 
 def test_every_dot_is_a_number_of_a_result_with_its_error(results):
+    rows = merged_rows(results, TASK)
+    groups = collapsed([row for row in rows if row.checkpoint], "loss")
     figure = merge_figure(results, TASK)
     assert list(dots(figure)) == ["none", "reference", "universe"]
-    for result in results:
-        trace = dots(figure)[result["frame"]]
-        expected = [row["measured"][TASK]["loss"] for row in result["rows"] if row["checkpoint"]]
-        assert list(trace.x) == expected
-        assert list(trace.error_x.array) == [
-            r["measured"][TASK]["loss_stderr"] for r in result["rows"] if r["checkpoint"]
-        ]
+    for frame, trace in dots(figure).items():
+        own = {row.merge: row.numbers for row in rows if row.frame == frame}
+        assert list(trace.x) == [own[names[0]]["loss"] for names, _ in groups]
+        assert list(trace.error_x.array) == [own[names[0]]["loss_stderr"] for names, _ in groups]
     heights = sorted(y for trace in figure.data for y in trace.y)
     # no two on one line
     assert all(b - a > 0.1 for a, b in zip(heights, heights[1:], strict=False))
-    assert list(figure.layout.yaxis.ticktext)[:4] == [
-        "average",
-        "weighted average",
-        "SLERP",
-        "task arithmetic *",
-    ]
+
+
+def test_ways_to_merge_that_gave_the_same_share_a_row(results):
+    rows = [row for row in merged_rows(results, TASK) if row.checkpoint]
+    groups = collapsed(rows, "loss")
+    assert sorted(name for names, _ in groups for name in names) == sorted(
+        {row.merge for row in rows}
+    )
+    for names, title in groups:
+        assert title.count(", ") == len(names) - 1
+        for name in names[1:]:
+            one, other = (
+                [row.numbers["loss"] for row in rows if row.merge == each]
+                for each in (names[0], name)
+            )
+            assert one == pytest.approx(other, rel=1e-6)
+    alike = copy.deepcopy(results)
+    for result in alike:
+        for row in result["rows"]:
+            if row["merge"] == "slerp":
+                row["measured"] = result["rows"][0]["measured"]
+    assert len(collapsed([r for r in merged_rows(alike, TASK) if r.checkpoint], "loss")) < len(
+        groups
+    )
+    ticks = " ".join(merge_figure(alike, TASK).layout.yaxis.ticktext).replace("<br>", " ")
+    assert "average" in ticks and "SLERP" in ticks
+
+
+def test_the_best_merged_model_is_one_that_was_merged(results):
+    alone = copy.deepcopy(results)
+    for result in alone:
+        for row in result["rows"]:
+            if row["merge"] == "soup":
+                row["measured"][TASK]["loss"] = 0.0
+                row["about"]["kept"] = ["one"]
+    found = best_row(alone, TASK)
+    assert found is not None and found.merge != "soup"
+    for result in alone:
+        result["rows"] = [row for row in result["rows"] if row["merge"] == "soup"]
+    assert best_row(alone, TASK) is None
+    ticks = merge_figure(alone, TASK).layout.yaxis.ticktext
+    assert "kept one" in ticks[0].replace("<br>", " ")
+
+
+def test_the_legend_stands_above_the_dots(results):
+    legend = merge_figure(results, TASK).layout.legend
+    assert legend.orientation == "h" and legend.y > 1 and legend.yanchor == "bottom"
 
 
 def test_frames_have_their_colours_and_markers(results):
@@ -167,12 +214,9 @@ def test_matrices_share_a_scale_and_show_every_pair(results):
             and figure.data[0].z[0][1] == result["lines"]["barrier"][0][1]
         )
         assert figure.data[0].z[1][1] is None
-        notes = {
-            (note.y, note.x): note.text
-            for note in figure.layout.annotations
-            if note.name == "value"
-        }
-        assert len(notes) == 6 and notes[1, 3] == number(result["lines"]["barrier"][0][2], digits=2)
+        said = figure.data[0].text
+        assert said[0][2] == number(result["lines"]["barrier"][0][2], digits=2)
+        assert said[1][1] == "" and figure.data[0].texttemplate
     assert most == max(
         v for r in results for row in r["lines"]["barrier"] for v in row if v is not None
     )

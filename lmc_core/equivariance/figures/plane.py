@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.figures.setting import EMPTY, Drawing, ending
-from lmc_core.figures.landscape import LEVELS, TICKS, ramp
+from lmc_core.figures.landscape import LEVELS, TICKS
 from lmc_core.figures.layout import write
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, loss_scale
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
 
@@ -75,7 +75,7 @@ def _map(
         y=values,
         z=logs,
         customdata=loss.T,
-        colorscale=ramp(theme),
+        colorscale=loss_scale(theme),
         zmin=low,
         zmax=high,
         name="loss",
