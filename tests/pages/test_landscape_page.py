@@ -30,7 +30,7 @@ from tests.pages.reading import (
 )
 
 STEPS = landscape_point.STEPS
-SMALL = {"resolution": "9", "examples": "100", "curves": "100"}
+SMALL = {"plane": "pair", "resolution": "9", "examples": "100", "curves": "100"}
 EXACT = "Evaluate exactly here"
 
 
@@ -84,6 +84,13 @@ def test_empty_says_what_to_do(at, app):
     assert drawn.names == ("vit-fashion-s0", "vit-fashion-s1") and drawn.task == "fashion-mnist"
     assert (drawn.kind, drawn.resolution, drawn.examples) == ("pair", 9, 100)
     assert dict(drawn.classes)["residual"] == "orthogonal" and curves.steps == 100
+
+
+def test_it_begins_with_the_plane_in_which_the_bend_lies(app):
+    at = page("landscape").run()
+    assert not at.exception and parameter(at, "plane") == "bend"
+    press(at, "Run")
+    assert [request.kind for request in app.requests() if request.what == "plane"] == ["bend"]
 
 
 def test_soft_matching_says_which_end_is_drawn(at):
@@ -222,7 +229,7 @@ def test_nonsense_in_the_address_is_dropped(at, nonsense):
     changes = {"at": nonsense, "plane": "round", "resolution": "1000", "view": "film"}
     at.query_params.update(changes)
     at.run()
-    assert not at.exception and parameter(at, "plane") == "pair"
+    assert not at.exception and parameter(at, "plane") == "bend"
     assert parameter(at, "resolution") == "17" and "landscape_at" not in at.session_state
 
 
@@ -233,7 +240,7 @@ def test_the_surface(done):
 
 
 def test_random_directions_need_one_model_and_nothing_aligned(app):
-    at = page("landscape", **SMALL, plane="random", seed="3", span="0.5")
+    at = page("landscape", **SMALL | {"plane": "random", "seed": "3", "span": "0.5"})
     press(at.run(), "Run")
     (request,) = app.requests()
     assert (request.method, request.kind, request.seed, request.span, request.names) == (
@@ -250,7 +257,7 @@ def test_random_directions_need_one_model_and_nothing_aligned(app):
 
 
 def test_three_models(app):
-    at = page("landscape", **SMALL, plane="three")
+    at = page("landscape", **SMALL | {"plane": "three"})
     app.finish(at)
     at.run()
     assert not at.exception and parameter(at, "c") == "vit-fashion-s2"
