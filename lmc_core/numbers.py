@@ -95,3 +95,8 @@ def size(value: float) -> str:
     """Return a number of bytes: "56.3 MB", "1.42 GB"."""
     power = next(p for p in (3, 2, 1, 0) if value >= 1000**p or p == 0)
     return number(value / 1000**power, ("B", "kB", "MB", "GB")[power])
+
+
+def count_words(count: int, noun: str) -> str:
+    """Return a number with its noun: "1 picture", "2 pictures"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -19,7 +19,7 @@ from lmc_core.ui.status import Line, show_status
 KEY = "alignment"
 DETAIL = ("space", "layer", "copy", "view")
 
-known = controls.begin("What was matched with what")
+known = controls.begin("Alignment of two models")
 places = controls.divide_sidebar()
 with places.first:
     pair = controls.choose_pair(known, KEY)

@@ -7,10 +7,12 @@ from typing import cast
 import streamlit as st
 
 from lmc_core.figures.barrier import barrier_caption, legend_height
+from lmc_core.figures.findings import barrier_finding
 from lmc_core.figures.text import label_results
 from lmc_core.runs.requests.barrier import BarrierNumbers, BarrierRequest
 from lmc_core.runs.requests.layers import LayersNumbers, LayersRequest
 from lmc_core.ui import address, backend, barrier_view, controls, links, messages, symmetry_controls
+from lmc_core.ui.panels import show_caption
 from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import PLAIN, name_settings
 from lmc_core.ui.status import Line, find_results, show_status
@@ -56,7 +58,7 @@ with messages.refusing():
 
 results = find_results(lines)
 labels = label_results(results)
-height = (520 if len(lines) <= 3 else 600) + legend_height([line.label for line in lines])
+height = 500 + legend_height([line.label for line in lines])
 begun = barrier_view.show_growing(lines, results, labels, f"{KEY}_figure", height)
 if not results:
     if not begun:
@@ -65,7 +67,7 @@ if not results:
             "straight line between them; the first points are there within seconds."
         )
     st.stop()
-st.caption(barrier_caption(results, labels))
+show_caption(barrier_finding(results, labels), barrier_caption(results, labels))
 links.show_views(KEY, pair, setting, {"task": task, "split": split.split(" and ")[0]})
 barrier_view.show_facts(results, labels)
 barrier_view.show_table(results, labels)
@@ -74,10 +76,10 @@ parts: list[Line[LayersNumbers]] = [
     Line.read(line.label, LayersRequest.of(cast(BarrierRequest, line.request))) for line in lines
 ]
 if not backend.read_only() or find_results(parts):
-    st.header("Which part of the network costs what", anchor=False)
+    st.header("Barrier by part of the network", anchor=False)
     verbs = ("Measure the parts", "Stop measuring")
     show_status(parts, f"{KEY}_parts", noun="setting", verbs=verbs)
     measured = [line.label for line in parts if line.result is not None]
     barrier_view.show_parts(find_results(parts), measured, KEY)
-with st.expander("What the matching maximised"):
+with st.expander("Objective of the matching"):
     barrier_view.show_objectives(results, labels, f"{KEY}_objective")

@@ -15,7 +15,7 @@ from lmc_core.ui.status import Line, show_status
 
 KEY = "equivariance"
 
-st.title("Free, equivariant, and the way between", anchor=False)
+st.title("From unconstrained to equivariant networks", anchor=False)
 with st.sidebar:
     choice = controls.choose(KEY)
 if choice.preset == OWN:
@@ -61,7 +61,7 @@ chosen = None
 if scene.runs or scene.running:
     chosen = sections.show_section(scene, choice.lesson, layer, KEY)
 if scene.runs:
-    st.header("To take away", anchor=False)
+    st.header("Downloads", anchor=False)
     run = view.looked_at(scene, choice.lesson, KEY)
     pictures = sections.all_pictures(scene, run, choice.lesson, layer or 0)
     files.show_downloads(scene.finished, pictures, KEY)

@@ -25,11 +25,8 @@ KEY = "experts"
 known = experts_controls.find_mixtures(catalogue.models())
 st.title("Orders of experts", anchor=False)
 st.markdown(
-    "The experts of a mixture are numbered as chance had it, so the same function is stored in "
-    "many orders. Averaging two "
-    "mixtures averages expert 0 with expert 0, whether they are related or not. **See how far the "
-    "blue line lies below the "
-    "dashed black one**: that is what the order alone is worth."
+    "Experts are numbered at random: the same function can be stored in any order. **The gap "
+    "between the dashed black line and the blue one** is what sorting them gains."
 )
 if len(known) < 2:
     st.info(
@@ -54,7 +51,7 @@ with messages.refusing():
     alone = make_barrier(pair, setting, split, examples, points, task)
     line: Line[OrdersNumbers] = Line.read("All orders", OrdersRequest.of(alone, points=points))
     note = cost.note(find_missing([line]), experts_controls.amount(pair[0], points))
-    show_status([line], KEY, note, noun="fan", button=places.run)
+    show_status([line], KEY, note, noun="result", button=places.run)
 
 state = {
     "a": pair[0]["name"],
@@ -78,9 +75,9 @@ links.show_views(KEY, pair, setting, {"task": task, "split": split})
 experts_view.show_facts(result)
 st.header("Every order", anchor=False)
 experts_view.show_ranks(result, KEY)
-st.header("What pairs of experts cost", anchor=False)
+st.header("Cost of matching two experts", anchor=False)
 experts_view.show_costs(result, fan, KEY)
-st.header("Where the tokens go", anchor=False)
+st.header("Routing of tokens", anchor=False)
 experts_view.show_routing(result, fan, KEY)
 with st.expander("Numbers"):
     show_table(named_table(result), columns=2)

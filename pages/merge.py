@@ -1,8 +1,8 @@
-"""Merge: several models made one, by every method and in every frame side by side."""
+"""Merge: several models merged into one, by every method and in every reference frame."""
 
 import streamlit as st
 
-from lmc_core.figures.merge import merge_caption
+from lmc_core.figures.merge import merge_caption, merge_finding
 from lmc_core.merging.frames import FRAMES
 from lmc_core.runs.requests.merge import MergeNumbers
 from lmc_core.ui import (
@@ -16,6 +16,7 @@ from lmc_core.ui import (
     messages,
 )
 from lmc_core.ui.options import capital
+from lmc_core.ui.panels import show_caption
 from lmc_core.ui.requests import make_merges
 from lmc_core.ui.setting import only_permutations
 from lmc_core.ui.status import Line, find_results, show_status
@@ -23,12 +24,10 @@ from lmc_core.ui.status import Line, find_results, show_status
 KEY = "merge"
 
 known = catalogue.models()
-st.title("Several models made one", anchor=False)
+st.title("Merging", anchor=False)
 st.markdown(
-    "The mean of models of different seeds is a broken model, because their coordinates differ. "
-    "Brought into one **frame** "
-    "first, the same mean works. Further to the left is better; the band is what the single "
-    "models reach."
+    "Models of different seeds have to be aligned to one **reference frame** before they can be "
+    "averaged. Left is better."
 )
 if not merge_controls.find_groups(known):
     st.info(
@@ -58,7 +57,7 @@ with messages.refusing():
     lines: list[Line[MergeNumbers]] = [
         Line.read(*each) for each in zip(titles, make_merges(chosen, classes), strict=True)
     ]
-    show_status(lines, KEY, noun="frame", button=places.run)
+    show_status(lines, KEY, noun="reference frame", button=places.run)
 
 results = find_results(lines)
 if not results:
@@ -75,7 +74,7 @@ if len(tasks) > 1:
         st.segmented_control("Shown on", tasks, key=f"{KEY}_shown", default=tasks[0], required=True)
     )
 merge_view.show_dots(results, task, KEY)
-st.caption(merge_caption(results, task))
+show_caption(merge_finding(results, task), merge_caption(results, task))
 links.show_views(KEY, [known[name] for name in chosen.names], None, {"task": task})
 merge_view.show_facts(results, task)
 if all(result["simplex"] for result in results):
@@ -84,9 +83,9 @@ if all(result["simplex"] for result in results):
 if len(chosen.names) > 2:
     st.header("Between every two models", anchor=False)
     merge_view.show_matrices(results, KEY)
-st.header("Numbers", anchor=False)
-merge_view.show_table(results, task)
+with st.expander("Numbers"):
+    merge_view.show_table(results, task)
 merge_view.show_downloads(results, task, KEY)
 if not backend.read_only():
-    st.header("Keep one", anchor=False)
+    st.header("Save a merged model", anchor=False)
     merge_save.show_saving(lines, task, f"{KEY}_save")

@@ -6,11 +6,12 @@ import streamlit as st
 
 from lmc_core import elsewhere
 from lmc_core.figures.barrier import barrier_caption
+from lmc_core.figures.findings import barrier_finding
 from lmc_core.figures.text import label_results
 from lmc_core.ui import backend, welcome
 from lmc_core.ui.barrier_view import show_curves
 from lmc_core.ui.pages import script
-from lmc_core.ui.panels import theme
+from lmc_core.ui.panels import show_caption, theme
 
 KEY = "start"
 
@@ -21,7 +22,7 @@ st.title("How far apart are two trained transformers?", anchor=False)
 st.markdown(welcome.lead(results))
 if results:
     show_curves(results, labels, f"{KEY}_figure")
-    st.caption(barrier_caption(results, labels))
+    show_caption(barrier_finding(results, labels), barrier_caption(results, labels))
     st.page_link(
         script("barrier"),
         label=f"Computed on {results[0]['date'][:10]} ({results[0]['device'].upper()}). Open or "
@@ -36,7 +37,7 @@ else:
     )
     st.page_link(script("barrier"), label="Measure a barrier", icon=":material/play_arrow:")
 
-st.header("Three ways in", anchor=False)
+st.header("Three ways to start", anchor=False)
 for column, way in zip(st.columns(3), welcome.WAYS, strict=True):
     with column.container(border=True, height="stretch"):
         st.subheader(way.name, anchor=False)
@@ -47,10 +48,10 @@ st.header("Studies", anchor=False)
 welcome.show_studies(theme())
 
 if not backend.read_only():
-    st.header("What runs now", anchor=False)
+    st.header("Running now", anchor=False)
     welcome.show_running()
 
-    st.header("Where it computes", anchor=False)
+    st.header("Device", anchor=False)
     st.markdown(welcome.device_sentence())
     st.markdown(welcome.store_sentence())
 

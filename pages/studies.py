@@ -47,7 +47,7 @@ else:
         try:
             study = studies().get(opened)
         except UnknownName:
-            st.info("That study is not here any more, or never was.")
+            st.info("There is no study of that name; it may have been deleted.")
             st.session_state[f"{KEY}_study"] = None
     address.write({"view": view, "study": study.name if study else None})
     if study is None:

@@ -17,13 +17,10 @@ from lmc_core.ui.status import Line, find_results, show_status
 KEY = "widths"
 
 known = catalogue.models()
-st.title("A narrow model inside a wide one", anchor=False)
+st.title("Models of unequal width", anchor=False)
 st.markdown(
-    "A narrow network can be written into a wider one without a change of its function: units are "
-    "copied and share what goes "
-    "out, directions are added that carry nothing. **Look at how much of the barrier is left once "
-    "matching chooses where each "
-    "unit goes**, instead of appending zeros."
+    "A narrow network can be embedded in a wider one without changing its function. **Matching "
+    "the units removes most of the barrier** that padding with zeros leaves."
 )
 if not widths_controls.narrow_models(known):
     st.info(
@@ -84,9 +81,9 @@ except LmcError as error:
 found = widths_view.show_against(many, KEY)
 
 matched = next((result for result in reversed(results) if result.get("places")), None)
-st.header("Which unit went where", anchor=False)
+st.header("Placement of the units", anchor=False)
 if matched is None:
-    st.caption("Once the pair is matched, the places of every narrow unit are drawn here.")
+    st.caption("Once the pair is matched, the placement of every narrow unit is drawn here.")
 else:
     widths_view.show_places(matched, KEY)
 if found or results:

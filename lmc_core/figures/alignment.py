@@ -353,6 +353,20 @@ def _heading(figure: go.Figure, group: str, corner: tuple[float, float], theme: 
     )
 
 
+def overview_finding(result: Result) -> str:
+    """Return how much more alike the models are, in a sentence."""
+    points = [p for p in overview_points(result) if p.before is not None and p.after is not None]
+    if not points:
+        return ""
+    before, after = (
+        sum(getattr(p, name) or 0.0 for p in points) / len(points) for name in ("before", "after")
+    )
+    return (
+        f"Mean cosine of matched coordinates: {number(before, digits=2)} before alignment, "
+        f"{number(after, digits=2)} after."
+    )
+
+
 def overview_caption(result: Result) -> str:
     """A caption for the overview that would stand in a paper."""
     a, b = result["models"]
@@ -450,4 +464,5 @@ PICTURE = Picture(
     summary=one(short_table),
     numbers=one(spaces_table),
     headline=alignment_headline,
+    finding=lambda results, labels: overview_finding(results[0]),
 )

@@ -29,6 +29,7 @@ from lmc_core.figures.barrier_labels import (
 )
 from lmc_core.figures.bent import bent_sentences, with_straight_lines
 from lmc_core.figures.export import CURVES, curve_rows
+from lmc_core.figures.findings import barrier_finding
 from lmc_core.figures.layout import heading, legend_row, name_ends, padded
 from lmc_core.figures.margin import REACH, ROOM, MarginLabel, margin_width, write_margin_labels
 from lmc_core.figures.panel import Picture, Stored, every
@@ -535,4 +536,5 @@ PICTURE = Picture(
     summary=every(curves_summary),
     numbers=every(curves_table),
     together=True,
+    finding=barrier_finding,
 )

@@ -12,7 +12,7 @@ from lmc_core.numbers import number
 
 
 def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -> go.Figure:
-    """Draw the loss half way between both models over the steps of learning.
+    """Draw the loss at the midpoint of both models over the steps of learning.
 
     The solid line is measured on examples of the training split that nothing is learned from, which
     choose what is kept (the dot); the thin one is the loss of the steps themselves, against what
@@ -61,7 +61,7 @@ def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -
         title={"text": "steps of learning", "standoff": 8}, tickformat="d", fixedrange=True
     )
     figure.update_yaxes(fixedrange=True, nticks=5)
-    heading(figure, "<b>Loss half way</b> (training split, nats)", None, left=-SIDE, up=6)
+    heading(figure, "<b>Loss at the midpoint</b> (training split, nats)", None, left=-SIDE, up=6)
     figure.update_layout(margin={"l": SIDE, "r": 40, "t": 36, "b": 52}, showlegend=False)
     return figure
 

@@ -308,6 +308,24 @@ def _mark(figure: go.Figure, chosen: tuple[float, float], theme: Theme) -> None:
         )
 
 
+def landscape_finding(scene: Landscape, paths: Sequence[Route] = ()) -> str:
+    """Return how high the paths in the plane climb, or where its lowest point lies; "" of one that
+    cannot be read.
+    """
+    if not scene.readable or scene.share == 0:
+        return ""
+    unit, high = str(scene.facts.get("unit", "nats")).split(" per ")[0], scene.limits[1]
+    tops = []
+    for route in (route for route in paths if not route.away):
+        top = 10 ** max(scene.at(u, v) for u, v in zip(route.u, route.v, strict=True))
+        most = f"at least {number(high, unit)}" if top > 0.999 * high else f"≈ {number(top, unit)}"
+        tops.append(f"{route.label.replace(' to aligned B', ', aligned')} {most}")
+    if tops:
+        return f"Highest loss on the way: {'; '.join(tops)}."
+    lowest = (scene.facts.get("lowest") or {}).get("loss")
+    return "" if lowest is None else f"Lowest loss of the grid: {number(lowest, unit)}."
+
+
 def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
     """Return a caption for a plane that would stand in a paper, in plain text.
 

@@ -121,7 +121,7 @@ def layers_caption(results: Sequence[Result], labels: Sequence[str] | None = Non
     first, names = results[0], list(labels or label_results(results))
     a, b = first["models"]
     sentences = [
-        f"Loss of {a} with one part of its parameters at a time half way to {b}, above its own "
+        f"Loss of {a} with one part of its parameters at a time averaged with {b}, above its own "
         f"loss of {number(first['loss'])} {first['unit']}, on {first['examples']:,} examples of "
         f"the {first['split']} split of {first['task']}; bars show one standard error over "
         "examples (after Adilova et al. 2024, layer-wise linear mode connectivity)."

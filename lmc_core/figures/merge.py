@@ -269,6 +269,22 @@ def merge_alt(results: Sequence[Result], task: str, quantity: str = "loss") -> s
     return f"{QUANTITIES[quantity]} of every way to merge, by frame. {found}."
 
 
+def merge_finding(results: Sequence[Result], task: str) -> str:
+    """Return which merged model is best, beside the best of the models and the ensemble."""
+    best = best_row(results, task)
+    if best is None:
+        return ""
+    unit = short_unit(results, task)
+    count = len(results[0]["models"])
+    single = min(single_models(results, task)[:count], key=lambda row: row.numbers["loss"])
+    words = (
+        f"Best merged model: {best.title}, {best.frame_title}, {shown(best.numbers, 'loss')} "
+        f"{unit}; best single model {shown(single.numbers, 'loss')}"
+    )
+    ensemble = next((row for row in merged_rows(results, task) if row.frame == ANYWHERE), None)
+    return words + (f"; ensemble {shown(ensemble.numbers, 'loss')}." if ensemble else ".")
+
+
 def merge_caption(results: Sequence[Result], task: str) -> str:
     """The caption of the dots: what was merged, how, on what, and what the marks are."""
     if not results:
@@ -353,4 +369,5 @@ PICTURE = Picture(
     summary=one(lambda result: people_table([result], _task(result))),
     numbers=one(lambda result: numbers_table([result])),
     headline=merge_headline,
+    finding=lambda results, labels: merge_finding(results[:1], _task(results[0])),
 )

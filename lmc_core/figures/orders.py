@@ -246,6 +246,20 @@ def _labels(figure: go.Figure, result: Result, labels: Sequence[MarginLabel], he
     write_margin_labels(figure, labels, limits, height - TOP - FOOT)
 
 
+def fan_finding(result: Result, fan: FanNumbers) -> str:
+    """Return what the order of the experts is worth, in a sentence with errors."""
+    known = {
+        way: estimate(fan["barrier"][i], fan["barrier_stderr"][i])
+        for way, i in fan["named"].items()
+        if way in ("exact", "naive")
+    }
+    plain = estimate(result["plain"]["barrier"], result["plain"]["barrier_stderr"], "nats")
+    return (
+        f"Barrier with the experts of {layer_name(fan, result)} in exact order "
+        f"{known['exact']}, as numbered {known['naive']}, of the plain average {plain}."
+    )
+
+
 def fan_caption(result: Result, fan: FanNumbers) -> str:
     """Return a caption for the fan that would stand in a paper, in plain text."""
     a, b = result["models"]
@@ -354,4 +368,5 @@ PICTURE = Picture(  # of all layers together
     summary=one(named_table),
     numbers=one(orders_table),
     headline=orders_headline,
+    finding=lambda results, labels: fan_finding(results[0], results[0]["fans"][-1]),
 )

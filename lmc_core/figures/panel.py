@@ -68,10 +68,11 @@ class Panel:
         kind: the same for people.
         title: the models.
         figure: None where there is nothing to draw.
-        caption: plain text that would stand in a paper.
+        caption: how it was measured, plain text that would stand in a paper.
         summary: one row for each result.
         numbers: every number of the figure.
         alt: what the figure shows, in a sentence.
+        finding: what it shows, as one sentence above the caption.
     """
 
     what: str
@@ -82,6 +83,7 @@ class Panel:
     summary: Table
     numbers: Table
     alt: str
+    finding: str = ""
 
 
 def find_headline(result: Result) -> tuple[str, float | None]:
@@ -111,6 +113,7 @@ class Picture(Generic[N]):
         setting: result -> what it is called in lists; by default its method with its classes.
         labels: results of this kind alone -> what tells them apart.
         together: whether any number of results shares one figure.
+        finding: results, labels -> one sentence with numbers; by default the headline.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Picture(Generic[N]):
     setting: Callable[[N], str] | None = None
     labels: Callable[[Sequence[N]], list[str]] | None = None
     together: bool = False
+    finding: Callable[[Sequence[N], Sequence[str]], str] | None = None
 
 
 def one(show: Callable[[N], S]) -> Callable[[Sequence[Stored[N]], Sequence[str]], S]:
@@ -285,7 +289,16 @@ def _panel(
         summary=picture.summary(found, labels),
         numbers=picture.numbers(found, labels),
         alt=f"{picture.name}, {title}. {said}."[:900],
+        finding=_finding(what, found, labels),
     )
+
+
+def _finding(what: str, found: Sequence[Stored[Result]], labels: Sequence[str]) -> str:
+    """What a panel shows, in one sentence; of kinds that say none of their own the headline."""
+    if own := find_picture(what).finding:
+        return own([each.result for each in found], labels)
+    words = headline(what, found[0].result)[0]
+    return f"{words[:1].upper()}{words[1:]}." if len(found) == 1 and words != DASH else ""
 
 
 def _unknown_caption(found: Sequence[Stored[Result]], labels: Sequence[str]) -> str:

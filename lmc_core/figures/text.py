@@ -168,16 +168,16 @@ def _number_customs(names: Sequence[str]) -> list[str]:
 
 def barrier_words(result: Result, short: bool = False) -> str:
     """Return the barrier with its error and unit, "0.42 ± 0.01 nats", or that it is at zero, with
-    what lies half way.
+    the excess at the midpoint.
 
     Args:
         result: of a barrier; an older one does not say whether it is at zero.
-        short: leave out what the nats are counted per, and half way.
+        short: leave out what the nats are counted per, and the midpoint.
     """
     unit = str(result.get("unit", "nats"))
     if result.get("at_zero"):
         middle = estimate(result.get("midpoint_excess"), result.get("midpoint_excess_stderr"), unit)
-        return "at zero" if short else f"at zero (half way {middle})"
+        return "at zero" if short else f"at zero (midpoint {middle})"
     return estimate(
         result.get("barrier"),
         result.get("barrier_stderr"),
@@ -220,7 +220,7 @@ def above_plain_words(result: Result) -> str:
 def certainty_words(result: Result) -> str:
     """Return what holds of a barrier without having looked for its place; "" for an older result.
 
-    "half way 0.021 ± 0.005, cross-fitted 0.021 ± 0.006, the 95 % band there from 0.007 to 0.036
+    "midpoint 0.021 ± 0.005, cross-fitted 0.021 ± 0.006, the 95 % band there from 0.007 to 0.036
     nats"
     """
     if result.get("excess_low") is None:
@@ -228,7 +228,7 @@ def certainty_words(result: Result) -> str:
     parts = []
     if not result.get("at_zero"):
         parts.append(
-            f"half way {estimate(result['midpoint_excess'], result['midpoint_excess_stderr'])}"
+            f"midpoint {estimate(result['midpoint_excess'], result['midpoint_excess_stderr'])}"
         )
     if result.get("barrier_crossfit") is not None:
         parts.append(

@@ -16,7 +16,7 @@ from lmc_core.matching.methods import METHODS
 from lmc_core.numbers import estimate, number
 
 PADDED, EQUAL = "Padded with zeros", "Plain average"
-HEIGHT = 500  # pixels of the curves
+HEIGHT = 430  # pixels of the curves
 SIDE, TOP, FOOT = 56, 40, 56  # pixels
 # pixels without the legend, and of one of its rows; on a phone every setting has one
 TALL, ROW = 380, 22

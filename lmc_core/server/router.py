@@ -5,7 +5,7 @@ asked for.
 import streamlit as st
 
 from lmc_core.server.app import ICON
-from lmc_core.ui import address
+from lmc_core.ui import address, projector
 from lmc_core.ui.mark import PRODUCT, follow_theme, show_mark
 from lmc_core.ui.pages import PAGES, script, there
 
@@ -29,7 +29,8 @@ if too_much := address.excess():
     st.stop()
 address.enter(shown, PAGES, PAGES[shown].models)
 body = st.container()
-follow_theme()  # below the page, and there also where the page stops early
+projector.listen()
+follow_theme()  # both below the page, and there also where the page stops early
 try:
     with body:
         page.run()

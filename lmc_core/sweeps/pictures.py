@@ -114,6 +114,17 @@ def _find_strokes(found: SweepResult, theme: Theme) -> list[Stroke]:
     return strokes(results, theme)
 
 
+def finding(found: SweepResult) -> str:
+    """Return which row of the table is lowest, and which highest."""
+    if not found.rows:
+        return ""
+    low, high = (pick(found.rows, key=lambda row: row.height.value) for pick in (min, max))
+    what = "height of the centre" if found.grouped else "barrier"
+    if low is high:
+        return f"Mean {what}: {_tell(low)}."
+    return f"Lowest mean {what}: {_tell(low)}; highest: {_tell(high)}."
+
+
 def caption(found: SweepResult) -> str:
     """What the pictures show, for a paper."""
     what = "Height of the centre above the mean of its models" if found.grouped else "Barrier"

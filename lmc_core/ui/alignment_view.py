@@ -15,6 +15,7 @@ from lmc_core.figures.alignment import (
     layer_title,
     overview_caption,
     overview_figure,
+    overview_finding,
     overview_points,
     short_table,
     space_title,
@@ -40,6 +41,7 @@ from lmc_core.ui.alignment_controls import Detail
 from lmc_core.ui.panels import (
     File,
     pack,
+    show_caption,
     show_check,
     show_figure,
     show_files,
@@ -75,7 +77,7 @@ def show_overview(result: AlignmentNumbers, key: str) -> None:
         file=FILE,
         on_click=clicked,
     )
-    st.caption(overview_caption(result) + " A click on a point shows it below.")
+    show_caption(overview_finding(result), f"{overview_caption(result)} Click a point for details.")
 
 
 def show_facts(result: AlignmentNumbers) -> None:
@@ -85,7 +87,7 @@ def show_facts(result: AlignmentNumbers) -> None:
         sum(getattr(p, name) for p in rises) / len(rises) for name in ("before", "after")
     )
     left, middle, right = st.columns(3)
-    left.metric("Cosine of what was matched", number(after), border=True)
+    left.metric("Cosine of matched coordinates", number(after), border=True)
     left.caption(f"Mean over all spaces and layers; {number(before)} before.")
     stream = next(iter(result["streams"].values()), None)
     if stream:
@@ -137,7 +139,7 @@ def show_detail(result: AlignmentNumbers, arrays: Arrays, detail: Detail, key: s
                 width=SIDE,
             )
         _show_element(result, arrays, detail, key)
-    st.caption(heatmap_caption(result, entry, copy, detail.own))
+    show_caption("", heatmap_caption(result, entry, copy, detail.own))
 
 
 def _show_element(result: AlignmentNumbers, arrays: Arrays, detail: Detail, key: str) -> None:
@@ -221,7 +223,7 @@ def show_streams(result: AlignmentNumbers, arrays: Arrays, key: str) -> None:
             right,
             file=FILE,
         )
-        st.caption(streams_caption(result, stream))
+        show_caption("", streams_caption(result, stream))
 
 
 def show_tables(result: AlignmentNumbers) -> None:

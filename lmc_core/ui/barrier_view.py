@@ -24,7 +24,16 @@ from lmc_core.numbers import estimate, number, percent, seconds
 from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.ui import backend
 from lmc_core.ui.drawn import draw_once
-from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
+from lmc_core.ui.panels import (
+    WIDEST,
+    File,
+    show_caption,
+    show_check,
+    show_figure,
+    show_files,
+    svg_files,
+    theme,
+)
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -61,7 +70,7 @@ def show_curves(
     results: Sequence[BarrierNumbers],
     labels: Sequence[str],
     key: str,
-    height: int = 520,
+    height: int = 500,
     axes: Axes | None = None,
 ) -> go.Figure:
     """Draw the curves with an accessible name; without results the axes keep the place.
@@ -82,7 +91,8 @@ def show_curves(
         lambda: barrier_figure(results, look, labels, height, axes),
         *("barrier", list(results), list(labels), height, look, axes and asdict(axes)),
     )
-    show_figure(figure, key, alt if results else "Empty axes of loss and score.")
+    said = alt if results else "Empty axes of loss and score."
+    show_figure(figure, key, said, width=WIDEST)
     return figure
 
 
@@ -203,7 +213,7 @@ def show_table(results: Sequence[BarrierNumbers], labels: Sequence[str]) -> None
                 f"Barrier ({unit})": _barrier(result),
                 "Of plain": percent(left, 0),
                 f"Area ({unit})": estimate(result.get("area"), result.get("area_stderr")),
-                f"Half way (loss, {result['score']})": f"{number(result['midpoint_loss'])}, {half}",
+                f"Midpoint (loss, {result['score']})": f"{number(result['midpoint_loss'])}, {half}",
                 "Function check": "\u2013"
                 if result["function_error"] is None
                 else number(result["function_error"], digits=2),
@@ -224,8 +234,8 @@ def show_table(results: Sequence[BarrierNumbers], labels: Sequence[str]) -> None
     if certain := [_certain(label, result) for label, result in pairs if result.get("excess_low")]:
         _show_rows(certain)
         st.caption(
-            "How certain that is. Midpoint: the excess half way, a place that nobody chose by its "
-            "value. Cross-fitted: read "
+            "How certain that is. Midpoint: the excess at λ = 0.5, a place that was not chosen by "
+            "its value. Cross-fitted: read "
             "where the other half of the examples has its largest excess, so that noise does not "
             "raise it. Band: where the "
             "whole curve lies with 95 % confidence, at its largest excess; the figure shades it."
@@ -339,7 +349,9 @@ def show_objectives(results: Sequence[BarrierNumbers], labels: Sequence[str], ke
         found = result.get("found") or {}
         if history := found.get("history"):
             first, last = history[0][2], min(row[2] for row in history)
-            alt = f"Loss half way while learning, from {number(first)} to {number(last)} nats."
+            alt = (
+                f"Loss at the midpoint while learning, from {number(first)} to {number(last)} nats."
+            )
             show_figure(learning_figure(result, theme()), f"{name}_learned", alt)
             moved = (
                 f"; {found.get('rows_moved', 0):,} of {rows:,} permuted rows moved"
@@ -350,7 +362,7 @@ def show_objectives(results: Sequence[BarrierNumbers], labels: Sequence[str], ke
                 f"{found.get('steps', 0):,} steps of {found.get('batch', 0)} examples out of "
                 f"{found.get('examples', 0):,} of the training split in "
                 f"{seconds(found.get('learn_seconds'))}{moved}. {found.get('held_out', 0):,} "
-                "further examples of it chose what is kept."
+                "held-out examples of it chose what is kept."
             )
 
 
@@ -387,7 +399,7 @@ def show_parts(results: Sequence[LayersNumbers], labels: Sequence[str], key: str
     name = f"{key}_parts"
     if not results:
         st.caption(
-            "One part at a time goes half way to the other model while all others stay: the "
+            "One part at a time is averaged with the other model while all others stay: the "
             "input, attention and feed-forward "
             "of each layer, the output."
         )
@@ -412,7 +424,12 @@ def show_parts(results: Sequence[LayersNumbers], labels: Sequence[str], key: str
         f"{name}_figure",
         f"Rise of the loss part by part. {spoken}.",
     )
-    st.caption(layers_caption(results, labels))
+    low = min(results, key=lambda result: max(result[field]))
+    lead = labels[results.index(low)]
+    costs = zip(low[field], low[f"{field}_stderr"], low["parts"], strict=True)
+    value, error, part = max(costs)
+    finding = f"{lead}: the part that costs most is {part}, {estimate(value, error, 'nats')}."
+    show_caption(finding, layers_caption(results, labels))
     with st.expander("Numbers"):
         parts = list(dict.fromkeys(part for result in results for part in result["parts"]))
         columns = {}

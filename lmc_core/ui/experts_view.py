@@ -16,6 +16,7 @@ from lmc_core.figures.orders import (
     empty_fan,
     fan_caption,
     fan_figure,
+    fan_finding,
     order_words,
     orders_table,
     spoken_fan,
@@ -24,13 +25,23 @@ from lmc_core.figures.routing import agreement_figure, load_figure, routing_capt
 from lmc_core.numbers import estimate, number, percent
 from lmc_core.ui import backend
 from lmc_core.ui.options import Option
-from lmc_core.ui.panels import File, pack, show_check, show_figure, show_files, svg_files, theme
+from lmc_core.ui.panels import (
+    WIDEST,
+    File,
+    pack,
+    show_caption,
+    show_check,
+    show_figure,
+    show_files,
+    svg_files,
+    theme,
+)
 
 if TYPE_CHECKING:
     from lmc_core.runs.kinds import RoutingNumbers
     from lmc_core.runs.requests.orders import OrdersNumbers
 
-HEIGHT = 480  # pixels of the fan
+HEIGHT = 400  # pixels of the fan
 
 
 def show_empty(models: Sequence[str], split: str, key: str) -> None:
@@ -48,8 +59,9 @@ def show_empty(models: Sequence[str], split: str, key: str) -> None:
 def show_fan(result: OrdersNumbers, number_of_fan: int, key: str) -> None:
     """Show the fan with its caption."""
     fan = result["fans"][number_of_fan]
-    show_figure(fan_figure(result, fan, theme(), HEIGHT), f"{key}_fan", spoken_fan(result, fan))
-    st.caption(fan_caption(result, fan))
+    figure = fan_figure(result, fan, theme(), HEIGHT)
+    show_figure(figure, f"{key}_fan", spoken_fan(result, fan), width=WIDEST)
+    show_caption(fan_finding(result, fan), fan_caption(result, fan))
 
 
 def show_facts(result: OrdersNumbers) -> None:
@@ -57,18 +69,18 @@ def show_facts(result: OrdersNumbers) -> None:
     fan = result["fans"][-1]
     exact, naive = (fan["named"][way] for way in ("exact", "naive"))
     left, middle, right = st.columns(3)
-    values = [estimate(fan["barrier"][i], fan["barrier_stderr"][i], "nats") for i in (exact, naive)]
-    left.metric("Exact order (nats)", number(fan["barrier"][exact]), border=True)
+    values = [estimate(fan["barrier"][i], fan["barrier_stderr"][i]) for i in (exact, naive)]
+    left.metric("Exact order (nats)", values[0], border=True)
     share = percent(fan["barrier"][exact] / result["plain"]["barrier"], 0)
-    left.caption(f"Barrier {values[0]}, all layers ordered: {share} of that of the plain average.")
-    middle.metric("As numbered (nats)", number(fan["barrier"][naive]), border=True)
+    left.caption(f"All layers in exact order: {share} of the barrier of the plain average.")
+    middle.metric("As numbered (nats)", values[1], border=True)
     below, others = (
         sum(value < fan["barrier"][naive] for value in fan["barrier"]),
         len(fan["barrier"]) - 1,
     )
     middle.caption(
-        f"Barrier {values[1]}, the rest aligned all the same; {below} of the other {others} "
-        "orders measured are better."
+        f"The rest is aligned all the same; {below} of the other {others} orders measured are "
+        "better."
     )
     show_check(
         right,
@@ -85,7 +97,7 @@ def show_ranks(result: OrdersNumbers, key: str) -> None:
     exact = number(fan["barrier"][fan["named"]["exact"]])
     spoken = f"Barriers of every order by layer; all layers in exact order: {exact} nats."
     show_figure(ranks_figure(result, theme()), f"{key}_ranks", spoken)
-    st.caption(ranks_caption(result))
+    show_caption("", ranks_caption(result))
 
 
 def show_costs(result: OrdersNumbers, number_of_fan: int, key: str) -> None:
@@ -103,7 +115,7 @@ def show_costs(result: OrdersNumbers, number_of_fan: int, key: str) -> None:
         "Costs of pairs of experts by routers, Gram matrices and exactly. Exact assignment: "
         f"{orders}.",
     )
-    st.caption(costs_caption(result))
+    show_caption("", costs_caption(result))
 
 
 def show_routing(result: OrdersNumbers, number_of_fan: int, key: str) -> None:
@@ -141,7 +153,7 @@ def show_routing(result: OrdersNumbers, number_of_fan: int, key: str) -> None:
         f"{percent(float(load.max()))} of visits.",
         right,
     )
-    st.caption(routing_caption(result, way))
+    show_caption("", routing_caption(result, way))
 
 
 def show_downloads(result: OrdersNumbers, number_of_fan: int, key: str) -> None:

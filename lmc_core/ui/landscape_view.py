@@ -11,6 +11,7 @@ import streamlit as st
 from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.bend import path_labels, path_results, paths_caption, paths_table
 from lmc_core.figures.export import results_json, standalone_html, svg
+from lmc_core.figures.findings import barrier_finding
 from lmc_core.figures.landscape import (
     HARD,
     HEIGHT,
@@ -19,6 +20,7 @@ from lmc_core.figures.landscape import (
     grid_table,
     landscape_alt,
     landscape_caption,
+    landscape_finding,
     points_table,
 )
 from lmc_core.figures.landscape_data import Landscape, Route, routes
@@ -27,7 +29,16 @@ from lmc_core.figures.text import barrier_words
 from lmc_core.runs.requests.plane import PlaneRequest
 from lmc_core.ui import address, landscape_controls, landscape_point
 from lmc_core.ui.options import Option
-from lmc_core.ui.panels import File, phone, show_figure, show_files, show_table, svg_files, theme
+from lmc_core.ui.panels import (
+    File,
+    phone,
+    show_caption,
+    show_figure,
+    show_files,
+    show_table,
+    svg_files,
+    theme,
+)
 
 if TYPE_CHECKING:
     from lmc_core.runs.requests.bend import BendNumbers
@@ -39,7 +50,7 @@ VIEW = Option(
     "view", "Picture", list(VIEWS), "map", None, "buttons", VIEWS.__getitem__, hidden=True
 )
 NARROW = 400  # pixels of height of the map on a phone
-CURVES = 520  # pixels of the comparison of paths
+CURVES = 480  # pixels of the comparison of paths
 
 
 def show_picture(
@@ -83,7 +94,7 @@ def _draw(scene: Landscape | None, plane: PlaneRequest, bend: BendNumbers | None
             with st.container(width=SIDE):
                 landscape_point.show(scene, plane, chosen, key)
     if scene is not None:
-        st.caption(landscape_caption(scene, paths))
+        show_caption(landscape_finding(scene, paths), landscape_caption(scene, paths))
 
 
 def find_paths(scene: Landscape | None, bend: BendNumbers | None) -> list[Route]:
@@ -125,7 +136,7 @@ def show_paths(bend: BendNumbers, key: str) -> None:
         f"{key}_paths",
         f"Loss and score along straight and curved paths. Barriers: {spoken}.",
     )
-    st.caption(paths_caption(bend))
+    show_caption(barrier_finding(results, labels), paths_caption(bend))
     show_table(paths_table(bend))
 
 

@@ -253,7 +253,7 @@ def choose_weights(names: Sequence[str], key: str) -> tuple[float, ...]:
             text = wanted[number] if len(wanted) == len(names) else None
             st.session_state[widget] = _number(text, 1.0, 0.0, 1.0)
         found.append(float(st.slider(name, 0.0, 1.0, step=0.01, key=widget)))
-    st.caption("Relative to each other; the plain average and the greedy soup heed none.")
+    st.caption("Relative to each other; the plain average and the greedy soup ignore them.")
     return tuple(found) if sum(found) > 0 else (1.0,) * len(names)
 
 

@@ -35,13 +35,21 @@ from lmc_core.figures.merge_triangle import (
 )
 from lmc_core.numbers import number, percent
 from lmc_core.ui.options import capital
-from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
+from lmc_core.ui.panels import (
+    File,
+    show_caption,
+    show_check,
+    show_figure,
+    show_files,
+    svg_files,
+    theme,
+)
 
 PLACES = 2  # decimals of a weight
 QUANTITIES = {"loss": "Loss", "score": "Accuracy", "ece": "Calibration"}
 DEFINED = {
     "Model": "A single model, or a way to merge; * assumes a common ancestor.",
-    "Frame": "How the models were brought together before.",
+    "Frame": "The reference frame to which the models were aligned first.",
     "Loss": "Mean cross-entropy over the examples, \u00b1 one standard error.",
     "Accuracy": "Share of the examples predicted correctly.",
     "Perplexity": "exp of the mean loss.",
@@ -49,7 +57,7 @@ DEFINED = {
     "(Guo et al. 2017).",
     "Size": "Of all weights that are kept, in float32.",
     "Passes": "Forward passes that one example takes.",
-    "To merge": "Seconds to make the weights, without bringing the models into the frame.",
+    "To merge": "Seconds to compute the weights, without the alignment.",
 }
 
 
@@ -94,7 +102,7 @@ def show_facts(results: Sequence[Result], task: str) -> None:
         border=True,
     )
     right.caption(
-        "Not asked for."
+        "Not chosen."
         if ensemble is None
         else f"All {ensemble.passes} models, {ensemble.passes} passes."
     )
@@ -103,8 +111,8 @@ def show_facts(results: Sequence[Result], task: str) -> None:
         max((max(r["function_errors"]) for r in results if r["function_errors"]), default=None),
         "rounding",
         "more than rounding",
-        "Largest relative change of the outputs of a moved model: {}.",
-        "Nothing was moved, so there is nothing to check.",
+        "Largest relative change of the outputs of an aligned model: {}.",
+        "No model was aligned, so there is nothing to check.",
     )
 
 
@@ -118,7 +126,7 @@ def show_matrices(results: Sequence[Result], key: str) -> None:
                 st.markdown(f"**{capital(result['frame_title'])}**")
                 figure = matrix_figure(result, most, theme(), 80 + 48 * max(3, count))
                 show_figure(figure, f"{key}_matrix_{result['frame']}", matrix_alt(result))
-    st.caption(matrix_caption(results))
+    show_caption("", matrix_caption(results))
 
 
 def show_table(results: Sequence[Result], task: str) -> None:
@@ -250,7 +258,7 @@ def show_triangles(results: Sequence[Result], key: str) -> None:
             "three.",
         )
     st.table(readout(results, at), border="horizontal")
-    st.caption(triangle_caption(results))
+    show_caption("", triangle_caption(results))
 
 
 def readout(results: Sequence[Result], weights: Sequence[float]) -> pd.DataFrame:

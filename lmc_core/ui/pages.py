@@ -28,18 +28,22 @@ PAGES = {
     "start": Entry("Start", "What a loss barrier is, and three ways in."),
     "barrier": Entry(
         "Barrier",
-        "The loss between two models, as symmetries are allowed one class after the other.",
+        "The loss between two models, with more and more symmetries removed.",
         models=True,
     ),
-    "alignment": Entry("Alignment", "What was matched with what, layer by layer.", models=True),
+    "alignment": Entry(
+        "Alignment", "Which parts of two models match, layer by layer.", models=True
+    ),
     "landscape": Entry(
         "Landscape", "The plane through the models, and curved paths in it.", models=True
     ),
-    "merge": Entry("Merge", "Several models made one, by every method side by side.", models=True),
-    "experts": Entry(
-        "Experts", "Mixtures of experts: all orders, and where the tokens go.", models=True
+    "merge": Entry(
+        "Merge", "Several models merged into one, by every method side by side.", models=True
     ),
-    "widths": Entry("Widths", "A narrow model inside a wide one.", models=True),
+    "experts": Entry(
+        "Experts", "Mixtures: all orders of the experts, and the routing of tokens.", models=True
+    ),
+    "widths": Entry("Widths", "A narrow model embedded in a wide one.", models=True),
     "equivariance": Entry(
         "Equivariance",
         "The symmetry of the data, and the way from a free network to an equivariant one.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ MIME = {
     "zip": "application/zip",
     "safetensors": "application/octet-stream",
 }
-DETAIL = ("barrier", "one standard error")  # traces that a small picture goes without
+DETAIL = ("barrier", "one standard error", "leader")  # what a small picture goes without
+WIDEST = 1100  # pixels of curves: wider, a hill looks flat
 
 
 def theme() -> Theme:
@@ -126,17 +128,46 @@ def show_check(
         where.caption(said.format(passed if error < ROUNDING else failed))
 
 
-def show_panel(panel: Panel, key: str, numbers: bool = True) -> None:
+def show_panel(panel: Panel, key: str, where: DeltaGenerator | None = None) -> None:
     """Show a figure with its accessible name, its caption, one row for each result, and every
     number in a fold.
+
+    Args:
+        panel: to show.
+        key: prefix of the widgets' keys.
+        where: the figure and its caption go; default where the page is being written.
     """
-    if panel.figure is not None:
-        show_figure(panel.figure, f"{key}_figure", panel.alt, file=panel.what)
-    st.caption(panel.caption)
+    with where if where is not None else contextlib.nullcontext():
+        if panel.figure is not None:
+            wide: int | Literal["stretch"] = WIDEST if panel.what == "barrier" else "stretch"
+            show_figure(panel.figure, f"{key}_figure", panel.alt, file=panel.what, width=wide)
+        show_caption(panel.finding, panel.caption)
     show_summary(panel.summary)
-    if numbers:
+    if panel.numbers.rows:
         with st.expander("Every number of the figure"):
             show_numbers(panel.numbers, key, panel.what)
+
+
+def show_caption(finding: str, method: str) -> None:
+    """Show what a picture says as one sentence in bold; how it was measured is folded below it.
+
+    Args:
+        finding: plain text; may be empty.
+        method: plain text, the caption of a paper.
+    """
+    if finding:
+        for sign in "\\`*_[]<$~":
+            finding = finding.replace(sign, f"\\{sign}")
+        st.markdown(f"**{finding}**")
+    with st.expander("How this was measured"):
+        st.caption(method)
+
+
+def plain(text: str) -> str:
+    """A text as itself: nothing in it is markup, a link or an icon."""
+    for sign in "\\`*_{}[]()#+-.!|<>:$~&":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("\n", "  \n")
 
 
 def show_summary(table: Table) -> None:

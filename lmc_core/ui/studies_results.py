@@ -23,7 +23,7 @@ from lmc_core.ui.studies_data import KEY, SHORT, found, homes, names, notes, sai
 ANY = "any"
 SHOW = f"{KEY}_show"
 FILTERS = {"what": "Computation", "models": "Model", "task": "Task", "method": "Method"}
-HEIGHT = 520  # pixels of a figure
+HEIGHT = 400  # pixels of a figure
 
 
 def choose_rows(table: list[Row]) -> list[Row]:
@@ -61,6 +61,7 @@ def state() -> dict[str, str | list[str] | None]:
 def show_results(table: list[Row], fitting: list[Row]) -> None:
     """The table, the chosen results, and what can be done with them."""
     keys = _chosen_keys(table)
+    top = st.container()
     if not table:
         st.info(
             "Nothing is stored yet. Measure a barrier, or import an archive; what is computed "
@@ -92,7 +93,7 @@ def show_results(table: list[Row], fitting: list[Row]) -> None:
         results = found(keys)
         labels = label_results(results)
         for index, panel in enumerate(panels(results, labels, theme(), HEIGHT)):
-            show_panel(panel, f"{KEY}_panel_{index}")
+            show_panel(panel, f"{KEY}_panel_{index}", top)
     except LmcError as error:
         st.error(messages.sentence(error), icon=":material/error:")
         return

@@ -11,6 +11,7 @@ from dataclasses import replace
 import streamlit as st
 
 from lmc_core.errors import BadInput, LmcError
+from lmc_core.numbers import count_words
 from lmc_core.runs.store import Store, StoreWarning
 from lmc_core.studies.gather import Shown, gather
 from lmc_core.studies.study import Entry, Study
@@ -30,7 +31,7 @@ def show_cards() -> None:
         known = studies().list()
     if not known:
         st.info(
-            "There is no study yet. Choose results in the table and put them into a study"
+            "There is no study yet. Choose results in the table and add them to a study"
             + ("." if backend.read_only() else ", or import an archive.")
         )
     for start in range(0, len(known), COLUMNS):
@@ -55,8 +56,8 @@ def _card(study: Study) -> None:
             show_thumbnail(panels[0], f"{KEY}_card_{study.name}")
     except LmcError as error:
         st.caption(messages.sentence(error))
-    pictures = f"{len(study.entries)} picture{'s' if len(study.entries) != 1 else ''}"
-    results = f"{len(study.keys)} result{'s' if len(study.keys) != 1 else ''}"
+    pictures = count_words(len(study.entries), "picture")
+    results = count_words(len(study.keys), "result")
     st.caption(f"{pictures}, {results}; changed {study.changed[:10]}")
     st.button("Open", key=f"{KEY}_open_{study.name}", on_click=open_study, args=(study.name,))
 
@@ -69,7 +70,7 @@ def open_study(name: str | None) -> None:
 def _show_new() -> None:
     with st.form(f"{KEY}_new", border=False):
         st.text_input("Title", key=f"{KEY}_new_title", max_chars=200)
-        st.text_area("What it is about", key=f"{KEY}_new_note")
+        st.text_area("Description", key=f"{KEY}_new_note")
         st.form_submit_button("Begin", type=messages.strong(), on_click=lambda: act(_begin))
 
 
@@ -106,7 +107,7 @@ def show_study(study: Study) -> None:
             with st.popover("Delete", icon=":material/delete:"):
                 _delete(study)
     if not shown:
-        st.info("The study is empty. Choose results in the table and put them in.")
+        st.info("The study is empty. Choose results in the table and add them.")
     for index, each in enumerate(shown):
         _show_entry(study, index, each, writes)
 
@@ -220,7 +221,7 @@ def _edit(study: Study) -> None:
     name = f"{KEY}_edit_{study.name}_{study.changed}"
     with st.form(name, border=False):
         st.text_input("Title", value=study.title, key=f"{name}_title", max_chars=200)
-        st.text_area("What it is about", value=study.note, key=f"{name}_note")
+        st.text_area("Description", value=study.note, key=f"{name}_note")
 
         def keep() -> None:
             title = (st.session_state[f"{name}_title"] or "").strip() or study.title

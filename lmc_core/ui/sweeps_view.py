@@ -17,7 +17,15 @@ from lmc_core.sweeps.tables import (
     markdown,
     rows_table,
 )
-from lmc_core.ui.panels import File, show_figure, show_files, show_numbers, show_table, theme
+from lmc_core.ui.panels import (
+    File,
+    show_caption,
+    show_figure,
+    show_files,
+    show_numbers,
+    show_table,
+    theme,
+)
 
 EXAMPLE = """title = "Vision Transformers of the zoo"
 models = "vit-fashion-s*"
@@ -40,7 +48,7 @@ def explain_start() -> None:
     )
     st.code(EXAMPLE, language="toml")
     st.markdown(
-        "and one command runs it, here or on a cluster; its table then stands on this page:"
+        "One command runs it, here or on a cluster, and this page shows its table and pictures:"
     )
     st.code("lmc sweep vit.toml", language="sh")
 
@@ -93,10 +101,16 @@ def show_sweep(found: SweepResult, key: str) -> None:
 def _show_pictures(found: SweepResult, key: str) -> None:
     """The matrices of barriers, and every pair beside its mean."""
     # plotly is loaded when something is drawn
-    from lmc_core.sweeps.pictures import alternative_text, caption, matrices_figure, spread_figure
+    from lmc_core.sweeps.pictures import (
+        alternative_text,
+        caption,
+        finding,
+        matrices_figure,
+        spread_figure,
+    )
 
     alt = alternative_text(found)
     if not found.grouped:
         show_figure(matrices_figure(found, theme()), f"{key}_matrices", alt, file=found.name)
     show_figure(spread_figure(found, theme()), f"{key}_spread", alt, file=f"{found.name}-spread")
-    st.caption(caption(found))
+    show_caption(finding(found), caption(found))

@@ -59,27 +59,25 @@ class Way:
 WAYS = (
     Way(
         "Explore",
-        "Pick any two models, choose which symmetries may be used and how they are found, and "
-        "measure what is left between "
-        "them. Then look at what was matched, at the plane through the models, at their merge.",
+        "Pick any two models, choose the symmetries and the method that aligns them, and measure "
+        "the barrier that is left. Then look at the alignment, the loss landscape and the merged "
+        "model.",
         "Measure a barrier",
         ":material/explore:",
         "barrier",
     ),
     Way(
         "Teach",
-        "Symmetry in about ten steps on live models, full screen: exchange two units, rotate the "
-        "residual stream, switch the "
-        "classes on one after the other and see the barrier fall.",
+        "Symmetry in about ten steps on live models, full screen: swap two units, rotate the "
+        "residual stream, switch the classes on one by one and see the barrier fall.",
         "Open the lecture",
         ":material/school:",
         "lecture",
     ),
     Way(
         "Present",
-        "Put results into a study, with titles and notes, and take it with you: one HTML file "
-        "that opens offline, figures at "
-        "paper size, or an archive that another installation opens.",
+        "Collect results in a study with titles and notes, and export it: one HTML file that "
+        "opens offline, figures at paper size, or an archive that another installation opens.",
         "Open the studies",
         ":material/present_to_all:",
         "studies",
@@ -178,9 +176,8 @@ def show_studies(theme: Theme) -> None:
     cards = backend.studies()[:CARDS]
     if not cards:
         st.caption(
-            "A study is a selection of results with titles and notes. None is kept yet: put a "
-            "result into one on the page "
-            "Studies."
+            "A study is a collection of results with titles and notes. There is none yet: add a "
+            "result to one on the page Studies."
         )
         return
     for row in range(0, len(cards), 3):

@@ -24,12 +24,12 @@ GROWS = ("width", "heads", "key heads", "units")
 NAMES = {name: METHODS[name].label for name in ("weight", "learned")}
 WAYS = Several(
     "ways",
-    "Beside zeros appended",
+    "Compared with zero padding",
     list(NAMES),
     list(NAMES),
     "By weights: matching chooses which unit is copied where, and how the narrow stream lies in "
-    "the wide one. Learned goes on from there by the gradient of the loss half way. Every class "
-    "that the family admits is used.",
+    "the wide one. Learned starts there and follows the gradient of the loss at the midpoint. "
+    "Every class that the family admits is used.",
     NAMES.__getitem__,
     falls_back=False,
 )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from lmc_core.figures.export import results_csv, results_json, standalone_html, svg
+from lmc_core.figures.findings import barrier_finding
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import barrier_words
 from lmc_core.figures.widths import (
+    PADDED,
     against_caption,
     against_figure,
     curves_caption,
@@ -30,7 +32,16 @@ from lmc_core.numbers import estimate, number, percent
 from lmc_core.ui.barrier_view import HELP
 from lmc_core.ui.catalogue import Pair
 from lmc_core.ui.options import Option
-from lmc_core.ui.panels import File, show_check, show_figure, show_files, svg_files, theme
+from lmc_core.ui.panels import (
+    WIDEST,
+    File,
+    show_caption,
+    show_check,
+    show_figure,
+    show_files,
+    svg_files,
+    theme,
+)
 from lmc_core.ui.status import Line
 
 if TYPE_CHECKING:
@@ -50,7 +61,7 @@ def show_curves(results: Sequence[BarrierNumbers], pair: Pair, key: str) -> None
         if results
         else "Empty axes of loss and score."
     )
-    show_figure(curves_figure(results, theme()), f"{key}_figure", alt)
+    show_figure(curves_figure(results, theme()), f"{key}_figure", alt, width=WIDEST)
     if not results:
         st.caption(
             "Nothing is computed yet for these models. **Run** widens the narrow one and measures "
@@ -58,7 +69,8 @@ def show_curves(results: Sequence[BarrierNumbers], pair: Pair, key: str) -> None
             "line to the wide one."
         )
         return
-    st.caption(curves_caption(results, pair))
+    labels = [setting_name(result) for result in results]
+    show_caption(barrier_finding(results, labels, PADDED.lower()), curves_caption(results, pair))
 
 
 def show_facts(results: Sequence[BarrierNumbers], pair: Pair) -> None:
@@ -68,16 +80,14 @@ def show_facts(results: Sequence[BarrierNumbers], pair: Pair) -> None:
     lowest = min(results, key=lambda result: result["barrier"])
     plain = next((r["barrier"] for r in results if r["method"] == "none"), None)
     left, middle, right = st.columns(3)
-    left.metric("Lowest barrier (nats)", number(lowest["barrier"]), border=True)
+    words = estimate(lowest["barrier"], lowest["barrier_stderr"])
+    left.metric("Lowest barrier (nats)", words, border=True)
     share = (
-        f", {percent(lowest['barrier'] / plain, 0)} of that with zeros appended"
+        f", {percent(lowest['barrier'] / plain, 0)} of that of padding with zeros"
         if plain and lowest["method"] != "none"
         else ""
     )
-    left.caption(
-        f"{estimate(lowest['barrier'], lowest['barrier_stderr'], 'nats')}, "
-        f"{setting_name(lowest).lower()}{share}."
-    )
+    left.caption(f"{setting_name(lowest)}{share}.")
     show_check(
         middle,
         max(
@@ -118,7 +128,7 @@ def show_against(lines: Sequence[tuple[Widths, Line[BarrierNumbers]]], key: str)
         else "Empty axes of the barrier against width.",
     )
     known = [(widths, r) for widths, results in found.items() for r in results]
-    st.caption(against_caption([r for _, r in known], reference))
+    show_caption("", against_caption([r for _, r in known], reference))
     return known
 
 
@@ -171,7 +181,7 @@ def show_places(result: BarrierNumbers, key: str) -> None:
             f"{models[1]}."
         )
     show_figure(figure, f"{key}_places_{view}", alt)
-    st.caption(places_caption(result, strip))
+    show_caption("", places_caption(result, strip))
 
 
 def show_downloads(

@@ -178,7 +178,7 @@ def test_accessibility(path, scheme, server, guarded, visit):
     page = visit(server + path)
     if path == SMALL:
         expect(page.get_by_text("All 3 curves are stored")).to_be_visible()
-        page.get_by_text("What the matching maximised").click()
+        page.get_by_text("Objective of the matching").click()
         expect(
             page.get_by_role("figure", name=re.compile("^Objective of All classes")).first
         ).to_be_visible()

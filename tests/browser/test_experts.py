@@ -45,7 +45,7 @@ def filled(server: str, server_home: Path) -> str:
 
 def test_layers_orders_and_files(filled, visit, tmp_path):
     page = visit(filled + PAGE)
-    expect(page.get_by_text("The fan is stored")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("The result is stored")).to_be_visible(timeout=60_000)
     expect(
         page.get_by_role("figure", name=re.compile("6 orders of experts, layer 0")).first
     ).to_be_visible(timeout=60_000)
@@ -86,7 +86,7 @@ def test_run_and_cancel(filled, visit):
 def test_accessibility_and_a_phone(scheme, filled, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
     page = visit(filled + PAGE)
-    expect(page.get_by_text("The fan is stored")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("The result is stored")).to_be_visible(timeout=60_000)
     page.get_by_text("Numbers", exact=True).click()
     expect(page.get_by_role("table").first).to_be_visible(timeout=60_000)
     assert violations(page) == []

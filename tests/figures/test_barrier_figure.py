@@ -220,7 +220,7 @@ def test_a_barrier_at_zero_is_called_so(vit):
     result = with_band(vit[2], 0.4, at_zero=True)
     assert "at zero" in named(barrier_figure([result]), "label")[0].text
     caption = barrier_caption([result])
-    assert ": at zero (half way 0.002 ± 0.005 nats), the largest value 0.171 at λ = " in caption
+    assert ": at zero (midpoint 0.002 ± 0.005 nats), the largest value 0.171 at λ = " in caption
     assert (
         "cross-fitted 0.163 ± 0.009, the 95 % band there from \u22120.23 to 0.57 nats." in caption
     )
@@ -229,12 +229,12 @@ def test_a_barrier_at_zero_is_called_so(vit):
 def test_a_barrier_that_is_not_at_zero_has_midpoint_and_band_beside_it(vit):
     caption = barrier_caption([with_band(vit[2], 0.05)])
     assert "0.171 ± 0.009 nats at λ = " in caption
-    assert "; half way 0.002 ± 0.005, cross-fitted 0.163 ± 0.009, the 95 % band there" in caption
+    assert "; midpoint 0.002 ± 0.005, cross-fitted 0.163 ± 0.009, the 95 % band there" in caption
     assert (
         "hold a whole curve with 95 % confidence" in caption
         and "bands show one standard error" not in caption
     )
-    assert "half way" not in barrier_caption([vit[2]])  # an older result says what it knows
+    assert "midpoint" not in barrier_caption([vit[2]])  # an older result says what it knows
 
 
 def test_caption_says_what_a_paper_must(vit):

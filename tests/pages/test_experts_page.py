@@ -76,7 +76,7 @@ def test_running_cancel_and_failure(at, app):
 
 
 def test_done_shows_fan_ranks_costs_routing_numbers_and_files(done, app, key):
-    assert not done.exception and "The fan is stored" in words(done) and len(charts(done)) == 5
+    assert not done.exception and "The result is stored" in words(done) and len(charts(done)) == 5
     found = app.store.get(key)
     assert found is not None
     fan = found.result["fans"][-1]
@@ -139,7 +139,7 @@ def test_what_an_address_may_not_hold_is_dropped(at, key):
     at.query_params.update({"layer": "experts.9", "order": "random"})
     at.run()
     assert not at.exception and not at.error and parameter(at, "a") == "mixtral-plays-s0"
-    assert parameter(at, "layer") == "experts.0" and "The fan is stored" in words(at)
+    assert parameter(at, "layer") == "experts.0" and "The result is stored" in words(at)
     at = page("experts", points="6").run()
     assert parameter(at, "points") == "9"
 

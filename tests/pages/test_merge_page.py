@@ -109,8 +109,7 @@ def test_done(done):
     assert headers(done) == [
         "Between three models",
         "Between every two models",
-        "Numbers",
-        "Keep one",
+        "Save a merged model",
     ]
 
 
@@ -125,7 +124,9 @@ def test_read_only_shows_what_is_stored_and_no_button(at, app, keys, audience):
     at.run()
     assert not at.exception
     assert "Not stored on this server, which only shows what is: Universe." in words(at)
-    assert not {"Run", "Save", "Run again"} & set(buttons(at)) and "Keep one" not in headers(at)
+    assert not {"Run", "Save", "Run again"} & set(
+        buttons(at)
+    ) and "Save a merged model" not in headers(at)
 
 
 def test_saving(done, app):

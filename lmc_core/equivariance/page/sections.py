@@ -22,7 +22,7 @@ from lmc_core.numbers import number, percent
 from lmc_core.ui.options import Option
 
 SECTIONS = {
-    "training": ("Training", "While it trained"),
+    "training": ("Training", "Training"),
     "way": ("Way to the projection", "The way to the projection"),
     "price": ("Price of symmetry", "What symmetry costs"),
     "positions": ("One input", "One input in all positions"),
