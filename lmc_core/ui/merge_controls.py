@@ -296,7 +296,7 @@ def choose(known: Known, key: str, places: controls.Places) -> Selection | None:
         names = choose_models(known, key)
         if not FEWEST <= len(names) <= MOST:
             return None
-        frames = _several("frame", "Brought together", FRAMES, key)
+        frames = _several("frame", "Reference frames", FRAMES, key)
         merges = _several("merge", "Ways to merge", dict(MERGES.items()), key)
     rows = [known[name] for name in names]
     kin = [known[name] for name in (names[0], *find_alike(known, names[0]))]

@@ -31,9 +31,7 @@ PAGES = {
         "The loss between two models, with more and more symmetries removed.",
         models=True,
     ),
-    "alignment": Entry(
-        "Alignment", "Which parts of two models match, layer by layer.", models=True
-    ),
+    "alignment": Entry("Alignment", "What matches in two models, layer by layer.", models=True),
     "landscape": Entry(
         "Landscape", "The plane through the models, and curved paths in it.", models=True
     ),

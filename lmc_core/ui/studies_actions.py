@@ -10,6 +10,7 @@ import streamlit as st
 
 from lmc_core.figures.panel import label_stored
 from lmc_core.figures.text import distinguish
+from lmc_core.numbers import count_words
 from lmc_core.runs.result import Result
 from lmc_core.studies.index import Row
 from lmc_core.studies.study import LABEL, Entry
@@ -80,8 +81,8 @@ def _put_in(keys: tuple[str, ...]) -> None:
     else:
         study = folder.create(given["name"].strip() or "My study", entries=(entry,))
     st.session_state[f"{KEY}_said"] = (
-        f"Put into the study \u201c{study.title}\u201d, which has {len(study.entries)} "
-        f"{'picture' if len(study.entries) == 1 else 'pictures'} now."
+        f"Put into the study \u201c{study.title}\u201d, which now has "
+        f"{count_words(len(study.entries), 'picture')}."
     )
 
 

@@ -201,7 +201,7 @@ def choose_kept(setting: Setting, spaces: Spaces, key: str) -> list[Setting]:
         st.markdown(f"{setting.label(largest)} (chosen above)")
     with st.container(horizontal=True):
         for button_key, words, other in (
-            ("keep", "Keep the chosen", setting),
+            ("keep", "Keep this setting", setting),
             ("add_permutations", "Permutations only", only_permutations(largest)),
             ("add_all", "All classes", all_classes(largest)),
         ):

@@ -194,3 +194,19 @@ def test_a_phone_from_the_start(server, guarded, visit):
     page = visit(server + SMALL)
     expect(page.get_by_text("All 3 curves are stored")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_key_enlarges_all_type_on_every_page(visit, server):
+    """The projector mode stays on over pages; in a field the key is a letter."""
+    page = visit(server)
+    before = page.locator("h1").bounding_box()["height"]
+    page.keyboard.press("z")
+    page.wait_for_function("document.documentElement.style.zoom === '1.4'")
+    assert page.locator("h1").bounding_box()["height"] > 1.2 * before
+    page = visit(f"{server}/studies")
+    page.wait_for_function("document.documentElement.style.zoom === '1.4'")
+    page.get_by_label("Search").press("z")
+    assert page.evaluate("document.documentElement.style.zoom") == "1.4"
+    page.locator("h1").click()
+    page.keyboard.press("z")
+    page.wait_for_function("document.documentElement.style.zoom === ''")
