@@ -37,7 +37,7 @@ else:
     )
     st.page_link(script("barrier"), label="Measure a barrier", icon=":material/play_arrow:")
 
-st.header("Three ways to start", anchor=False)
+st.header("Three ways in", anchor=False)
 for column, way in zip(st.columns(3), welcome.WAYS, strict=True):
     with column.container(border=True, height="stretch"):
         st.subheader(way.name, anchor=False)

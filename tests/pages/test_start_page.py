@@ -97,7 +97,7 @@ def test_a_study_is_a_card_with_its_picture(at, keys):
 
 def test_an_audience_sees_no_machine(at, keys, audience):
     at.run()
-    assert not at.exception and headers(at) == ["Three ways to start", "Studies"]
+    assert not at.exception and headers(at) == ["Three ways in", "Studies"]
 
 
 def test_one_pair_in_order():
