@@ -85,7 +85,7 @@ def test_what_is_missing_runs_is_cancelled_and_fails(at, app, keys):
     assert [job.key for job in app.waiting()] == keys[1:]
     app.begin(0.5, "measuring: TIES")
     at.run()
-    assert "% of 2 frames" in progress(at)
+    assert "% of 2 reference frames" in progress(at)
     assert "Onto one model: measuring: TIES" in progress(at)
     press(at, "Cancel")
     assert app.jobs.get(keys[1]).cancel and app.jobs.get(keys[2]).state == "cancelled"
