@@ -84,7 +84,7 @@ def test_a_run_on_a_cluster_says_where_and_shows_its_log(at, app, tmp_path):
     (shown,) = at.expander
     assert shown.label == "Log of slurm 12_3" and shown.code[0].value == log.read_text()
     line = progress(page("barrier", examples="50", points="5").run())
-    assert f"25%, on {job.node} (slurm 12_3); " in line
+    assert f"matching, on {job.node} (slurm 12_3)" in line
 
 
 def test_a_study_is_a_card_with_its_picture(at, keys):
