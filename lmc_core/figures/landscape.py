@@ -32,7 +32,7 @@ from lmc_core.figures.tables import Table
 from lmc_core.figures.text import classes_sentence, imported_sentence, method_title, notes
 from lmc_core.numbers import number, percent
 
-HEIGHT, WIDTH = 530, 616  # pixels; the map is square, and above it is the scale of colours
+HEIGHT, WIDTH = 510, 616  # pixels; the map is square, and above it is the scale of colours
 SIDES = {"l": 62, "r": 20, "t": 58, "b": 48}  # pixels around the map
 LEVELS = 12  # contours
 TICKS = [m * 10.0**p for p in range(-6, 4) for m in (1, 1.5, 2, 3, 4, 5, 7)]

@@ -205,7 +205,7 @@ def test_a_key_enlarges_all_type_on_every_page(visit, server):
     assert page.locator("h1").bounding_box()["height"] > 1.2 * before
     page = visit(f"{server}/studies")
     page.wait_for_function("document.documentElement.style.zoom === '1.4'")
-    page.get_by_label("Search").press("z")
+    page.get_by_role("textbox", name="Search").press("z")
     assert page.evaluate("document.documentElement.style.zoom") == "1.4"
     page.locator("h1").click()
     page.keyboard.press("z")

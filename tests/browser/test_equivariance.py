@@ -22,7 +22,7 @@ def test_a_lesson_is_trained_watched_and_looked_at(server, visit, tmp_path):
     expect(chart).to_be_visible()
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("progressbar")).to_be_visible(timeout=60_000)
-    expect(page.get_by_role("heading", name="While it trained")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("heading", name="Training")).to_be_visible(timeout=60_000)
     looked_at = page.get_by_role("combobox", name="Network that is looked at")
     expect(looked_at).to_have_value("The one that is being trained", timeout=60_000)
     growing = page.get_by_role("figure", name=re.compile("^Lines of the constraint by layer"))

@@ -107,7 +107,7 @@ def test_pictures_grow_while_it_trains(at, app, keys):
     at.run()
     assert not at.exception and box(at, CLOSER).options == ["The one that is being trained"]
     # the lesson's, the constraint, the phase portrait, the losses
-    assert len(charts(at)) == 4 and headers(at) == ["While it trained"]
+    assert len(charts(at)) == 4 and headers(at) == ["Training"]
 
 
 def test_a_finished_run_is_shown_while_the_next_one_trains(at, app, keys):
@@ -135,7 +135,7 @@ def test_failed_is_one_sentence(at, app):
 
 def test_done_shows_the_lesson_and_what_every_network_reaches(done, keys):
     assert not done.exception
-    assert headers(done) == ["The way to the projection", "To take away"]
+    assert headers(done) == ["The way to the projection", "Downloads"]
     summary = done.dataframe[0].value
     assert list(summary["Network"]) == LABELS
     assert list(summary.columns) == [
@@ -159,7 +159,7 @@ def test_done_shows_the_lesson_and_what_every_network_reaches(done, keys):
     ("name", "heading", "count"),
     [
         # with the lesson's: the constraint, the losses, the phase portrait
-        ("training", "While it trained", 4),
+        ("training", "Training", 4),
         ("price", "What symmetry costs", 3),  # one price is no curve
         ("positions", "One input in all positions", 2),
         ("copies", "A merge of moved copies", 2),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.numbers import number
+from lmc_core.numbers import estimate, number
 from lmc_core.ui.widths_controls import all_pairs, fits, narrow_models
 from tests.pages.conftest import Installation
 from tests.pages.reading import (
@@ -134,7 +134,7 @@ def test_running_cancel_and_failure(at, app):
     app.jobs.cancel(app.waiting()[0].key)
     app.begin(0.5, "matching the widths")
     at.run()
-    assert progress(at) == "By weights: matching the widths, 50%"
+    assert progress(at).endswith("By weights: matching the widths")
     press(at, "Cancel")
     app.fail_running("The worker ended in the middle of this run.")
     at.run()
@@ -146,9 +146,9 @@ def test_running_cancel_and_failure(at, app):
 def test_done_shows_curves_facts_widths_places_numbers_and_files(done, app, keys):
     assert not done.exception and len(charts(done)) == 4
     plain, matched = (app.store.get(key).result for key in keys)
-    lowest = min(plain["barrier"], matched["barrier"])
+    lowest = min(plain, matched, key=lambda result: result["barrier"])
     assert metrics(done) == {
-        "Lowest barrier (nats)": number(lowest),
+        "Lowest barrier (nats)": estimate(lowest["barrier"], lowest["barrier_stderr"]),
         "Function check": number(matched["function_error"], digits=2),
         "Width in width": "8 in 16",
     }
