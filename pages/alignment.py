@@ -42,7 +42,7 @@ if setting.method == "none":
         "Without symmetries nothing is matched, so there is nothing to show. Choose some under "
         "**Symmetries that may be used**."
     )
-    st.stop()
+    address.stop()
 
 with messages.refusing():
     request = AlignmentRequest.of(make_barrier(pair, setting, split, examples, 25, task))
@@ -61,7 +61,7 @@ if result is None:
         "after, which way the residual "
         "stream was turned, and how alike the streams are on real examples."
     )
-    st.stop()
+    address.stop()
 
 alignment_view.show_overview(result, KEY)
 links.show_views(KEY, pair, setting, {"task": task, "split": split})

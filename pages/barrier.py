@@ -66,7 +66,7 @@ if not results:
             "Nothing is computed yet for these models. **Run** measures the loss along the "
             "straight line between them; the first points are there within seconds."
         )
-    st.stop()
+    address.stop()
 show_caption(barrier_finding(results, labels), barrier_caption(results, labels))
 links.show_views(KEY, pair, setting, {"task": task, "split": split.split(" and ")[0]})
 barrier_view.show_facts(results, labels)

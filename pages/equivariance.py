@@ -9,7 +9,7 @@ from lmc_core.equivariance.numbers import EquivarianceNumbers
 from lmc_core.equivariance.page import controls, cost, files, sections, view
 from lmc_core.equivariance.page.presets import OWN
 from lmc_core.errors import LmcError
-from lmc_core.ui import messages
+from lmc_core.ui import address, messages
 from lmc_core.ui.requests import make_equivariance
 from lmc_core.ui.status import Line, show_status
 
@@ -45,14 +45,14 @@ try:
 except LmcError as error:
     messages.refuse(error)
     controls.write_address(choice, KEY)
-    st.stop()
+    address.stop()
 if not lines:
     st.info(
         "Choose on the left what is compared: at least one kind of data, one form, and a value of "
         "each setting of its own."
     )
     controls.write_address(choice, KEY)
-    st.stop()
+    address.stop()
 
 scene = view.Scene.read(lines)
 layer = view.choose_layer(scene, KEY) if choice.lesson.picture == "gammas" else None

@@ -34,7 +34,7 @@ if len(known) < 2:
         "--list` names the recipes that "
         "make them; models without experts belong on the page Barrier."
     )
-    st.stop()
+    address.stop()
 
 places = controls.divide_sidebar()
 with places.first:
@@ -67,7 +67,7 @@ result = line.result
 if result is None:
     address.write(state | {name: st.query_params.get(name) for name in ("layer", "order")})
     experts_view.show_empty([row["name"] for row in pair], split, KEY)
-    st.stop()
+    address.stop()
 
 fan = experts_controls.choose_fan(result, KEY)
 experts_view.show_fan(result, fan, KEY)

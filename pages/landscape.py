@@ -49,7 +49,7 @@ if kind == "three" and third is None:
         "A plane through three models needs a third of the same family and size; choose other "
         "models, or another plane."
     )
-    st.stop()
+    address.stop()
 
 with messages.refusing():
     models = [*pair, *([third] if third else [])]

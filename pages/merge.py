@@ -6,6 +6,7 @@ from lmc_core.figures.merge import merge_caption, merge_finding
 from lmc_core.merging.frames import FRAMES
 from lmc_core.runs.requests.merge import MergeNumbers
 from lmc_core.ui import (
+    address,
     backend,
     catalogue,
     controls,
@@ -35,7 +36,7 @@ if not merge_controls.find_groups(known):
         "names the recipes that make "
         "them; a model of your own can be named on the command line, `lmc merge --help`."
     )
-    st.stop()
+    address.stop()
 
 places = controls.divide_sidebar()
 with messages.refusing():
@@ -45,7 +46,7 @@ if chosen is None:
         "Choose two to eight models on the left; they are merged in every frame and by every "
         "method that is chosen there."
     )
-    st.stop()
+    address.stop()
 merge_controls.write_address(chosen)
 
 with messages.refusing():
@@ -66,7 +67,7 @@ if not results:
         "them there by every method, "
         "and measures loss, score and calibration of what comes out."
     )
-    st.stop()
+    address.stop()
 tasks = [task["name"] for task in results[0]["tasks"]]
 task = tasks[0]
 if len(tasks) > 1:

@@ -12,7 +12,7 @@ st.title("Sweeps", anchor=False)
 known = {each.name: each for each in list_sweeps() if each.cells}
 if not known:
     sweeps_view.explain_start()
-    st.stop()
+    address.stop()
 with st.sidebar:
     name = Option(
         "sweep",

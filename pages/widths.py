@@ -28,7 +28,7 @@ if not widths_controls.narrow_models(known):
         "train --list` names the "
         "recipes that make them; models of equal width belong on the page Barrier."
     )
-    st.stop()
+    address.stop()
 
 
 def name_setting(setting: Setting, equal: bool = False) -> str:

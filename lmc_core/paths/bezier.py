@@ -195,6 +195,8 @@ class BendSettings:
 
     def __post_init__(self) -> None:
         require_settings(self)
+        if self.matrix_rate is not None and not 0 < self.matrix_rate < 1:
+            raise BadInput(f"matrix_rate should lie between 0 and 1; {self.matrix_rate} came.")
         if not 0 < self.spread <= 0.5:
             raise BadInput(f"The spread should lie between 0 and 0.5; {self.spread} came.")
         if self.seconds is not None and self.seconds <= 0:

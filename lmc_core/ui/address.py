@@ -10,7 +10,7 @@ widget. The router tells that from a person's choice (`enter`), and lets the add
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import streamlit as st
 
@@ -23,6 +23,7 @@ LONGEST = 8000  # characters; browsers and servers agree on about so many
 LEFT = (
     "address_left"  # in the session: page, its address and its widgets at the end of the last run
 )
+SHOWN = "address_shown"  # in the session: the page that runs
 CARRIES = "address_carries"  # in the session: whether the page names the current models apart
 PLAIN = (bool, int, float, str, tuple, list, type(None))  # values of widgets that are compared
 
@@ -99,6 +100,7 @@ def enter(page: str, pages: Iterable[str], about_models: bool) -> None:
         pages: names of all, with which the keys of their widgets begin.
         about_models: whether the page names models in its address itself.
     """
+    st.session_state[SHOWN] = page
     owners = set(pages) - {page}
     left_page, left_address, left_values = st.session_state.get(LEFT, ("", {}, {}))
     if left_page == page and left_address != read() and not _changed(left_values, _values(page)):
@@ -120,6 +122,15 @@ def carry() -> None:
 def leave(page: str) -> None:
     """Remember address and widgets of a page at the end of its run."""
     st.session_state[LEFT] = (page, read(), _values(page))
+
+
+def stop() -> NoReturn:
+    """End the run of a page here, and remember what `leave` does: once Streamlit was asked to stop,
+    nothing of the session can be read or written.
+    """
+    if (page := st.session_state.get(SHOWN)) is not None:
+        leave(page)
+    st.stop()
 
 
 def _firsts() -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.models.listing import Row
-from lmc_core.ui import backend, catalogue, current, custom_models, messages
+from lmc_core.ui import address, backend, catalogue, current, custom_models, messages
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.options import Option
 from lmc_core.ui.setting import Setting
@@ -62,7 +62,7 @@ def begin(title: str) -> Known:
             "This installation ships no models; `lmc train --list` names the recipes that make "
             "them."
         )
-        st.stop()
+        address.stop()
     return known
 
 

@@ -26,6 +26,8 @@ span { color: var(--st-background-color); transition: color 1ms; position: absol
 EAR = """
 export default function ({ parentElement, setTriggerValue }) {
   const probe = parentElement.querySelector("span");
+  // takes no room below the page, which the lecture fills to the last pixel
+  document.querySelector(".st-key-theme_ear")?.style.setProperty("position", "absolute");
   const heard = () => setTriggerValue("theme", getComputedStyle(probe).color);
   probe.addEventListener("transitionend", heard);
   return () => probe.removeEventListener("transitionend", heard);

@@ -10,6 +10,7 @@ import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.redact import without_places
+from lmc_core.ui import address
 
 
 def sentence(error: Exception | str) -> str:
@@ -29,7 +30,7 @@ def refusing() -> Iterator[None]:
         yield
     except LmcError as error:
         refuse(error)
-        st.stop()
+        address.stop()
 
 
 def strong() -> Literal["primary", "secondary"]:

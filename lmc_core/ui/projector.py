@@ -11,6 +11,8 @@ ZOOM = 1.4
 SCRIPT = """
 export default function ({ data, parentElement }) {
   const root = document.documentElement, name = "lmc-projector";
+  // takes no room below the page, which the lecture fills to the last pixel
+  document.querySelector(".st-key-projector")?.style.setProperty("position", "absolute");
   const show = () => {
     root.style.zoom = sessionStorage.getItem(name) ? data.zoom : "";
     window.dispatchEvent(new Event("resize"));

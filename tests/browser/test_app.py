@@ -48,7 +48,8 @@ def require_whole(page: Page, name: str) -> None:
     """A page is there with its heading, the navigation and the fonts."""
     expect(page.get_by_role("heading", level=1)).to_contain_text(HEADINGS.get(name, ""))
     assert not page.get_by_text("This page stopped at something").count()
-    expect(page.get_by_role("link", name="Barrier", exact=True)).to_be_visible()
+    navigation = page.get_by_test_id("stTopNav")
+    expect(navigation.get_by_role("link", name="Barrier", exact=True)).to_be_visible()
     fonts = page.evaluate(
         "document.fonts.ready.then(() => document.fonts.check('16px \"IBM Plex Sans\"'))"
     )
@@ -146,7 +147,7 @@ def test_a_link_of_the_start_page_wins_over_what_was_chosen_before(server, visit
     page.wait_for_url(re.compile("/barrier.*method=learned"))
     settle(page)
     expect(page.get_by_text("All 4 curves are stored")).to_be_visible()
-    expect(page.get_by_test_id("stSidebar").get_by_text("Learned", exact=True)).to_be_visible()
+    expect(page.get_by_role("combobox", name="Method")).to_have_value("Learned")
 
 
 def test_cancel(server, visit):

@@ -33,9 +33,12 @@ def go(page: Page, title: str) -> None:
 
 
 def focused(page: Page) -> str:
-    """The words of what has the focus."""
+    """The words of the link, button or field that has the focus; none where a part of the page
+    has it that can be scrolled.
+    """
     return page.evaluate(
-        "(document.activeElement.innerText || document.activeElement.ariaLabel || '').trim()"
+        "(each => each.matches('a, button, input') ? (each.innerText || each.ariaLabel || '').trim()"
+        " : '')(document.activeElement)"
     )
 
 
@@ -106,7 +109,7 @@ def test_the_theme_can_be_chosen(server, guarded, visit):
     guarded.emulate_media(color_scheme="light")
     page = visit(server)
     page.get_by_test_id("stMainMenu").get_by_role("button").click()
-    page.get_by_text("Dark", exact=True).first.click()
+    page.get_by_role("menuitemradio", name="Dark").click()
     expect(page.get_by_test_id("stApp")).to_have_css("background-color", DARK)
     ground = page.locator(".js-plotly-plot .main-svg").first
     expect(ground).to_have_css("background-color", DARK, timeout=10_000)

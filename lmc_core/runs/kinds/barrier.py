@@ -261,7 +261,7 @@ def compute(
     # of these the plain average is measured where that has to be before the alignment
     first_rows = None if request.stderr is None else spread(examples)[:PILOT].sort().values
     early = examples if first_rows is None else examples.take(first_rows)
-    plain = _plain_before(request, (a, b), early, mode, progress)
+    plain = _plain_before(request, (a, b), early, mode, progress) if in_place else None
     aligning = part(progress, 0.02, first)
     line, pair = make_line(request, (a, b), examples, task, aligning, refresh)
     learning = open_learning(request, task)
@@ -387,12 +387,10 @@ def _plain_before(
     examples: Examples,
     mode: Mode,
     progress: Progress,
-) -> tuple[list[float], Tensor] | None:
+) -> tuple[list[float], Tensor]:
     """What the plain average loses half way, of models that an alignment writes into; of others it
     is measured later.
     """
-    if request.method == "none" or not consumes(request, models):
-        return None
     middle = nearest_half(torch.linspace(0, 1, request.points, dtype=torch.float64))
     tell = part(progress, 0.0, 0.0)
     return plain_losses(models, [middle], examples, request.device, tell, mode)
