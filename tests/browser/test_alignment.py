@@ -38,7 +38,8 @@ def test_run_click_look_and_take_away(server, visit, tmp_path):
     overview = chart(page, "^Mean cosine of matched coordinates")
     expect(overview).to_be_visible()
     expect(chart(page, "angles on a circle")).to_be_visible()
-    expect(page.get_by_text(re.compile("^Residual stream, all layers")).first).to_be_visible()
+    # the method is folded below the finding
+    expect(page.get_by_text(re.compile("^Residual stream, all layers")).first).to_be_attached()
 
     overview.scroll_into_view_if_needed()
     overview.locator("g.trace.scatter").filter(has=page.locator("path.point")).nth(5).locator(
@@ -48,11 +49,11 @@ def test_run_click_look_and_take_away(server, visit, tmp_path):
     settle(page)
     expect(
         page.get_by_text(re.compile("^Heads, block 1 .4 heads.*the matched cells are marked")).first
-    ).to_be_visible()
+    ).to_be_attached()
     expect(chart(page, "^The permutation as rings|^Mean cosine")).to_be_visible()
     page.reload()  # the link holds what was clicked
     settle(page)
-    expect(page.get_by_text(re.compile("^Heads, block 1")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("^Heads, block 1")).first).to_be_attached()
 
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Matrix").click()

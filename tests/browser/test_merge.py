@@ -32,7 +32,7 @@ def test_run_look_move_and_keep(server, visit):
     page = visit(server + SMALL)
     expect(page.get_by_text("Not computed yet: As they are.")).to_be_visible()
     page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.get_by_text("The frame is stored")).to_be_visible(timeout=180_000)
+    expect(page.get_by_text("The reference frame is stored")).to_be_visible(timeout=180_000)
     settle(page)
     expect(chart(page, "^Loss of every way to merge")).to_be_visible()
     expect(chart(page, "^Barriers between every two models")).to_be_visible()
@@ -75,7 +75,7 @@ def test_a_click_on_the_triangle_sets_the_weights(server, visit):
     from lmc_core.paths.simplex import grid
 
     page = visit(server + SMALL)
-    expect(page.get_by_text("The frame is stored")).to_be_visible(timeout=180_000)
+    expect(page.get_by_text("The reference frame is stored")).to_be_visible(timeout=180_000)
     settle(page)
     points = [[round(w, 2) for w in row] for row in grid(6).tolist()]
     first, second = points.index([0.5, 0.5, 0.0]), points.index([0.0, 0.0, 1.0])
@@ -111,6 +111,6 @@ def test_a_click_on_the_triangle_sets_the_weights(server, visit):
 def test_accessibility_and_a_phone(scheme, server, guarded, visit):
     guarded.emulate_media(color_scheme=scheme)
     page = visit(server + SMALL)
-    expect(page.get_by_text("The frame is stored")).to_be_visible()
+    expect(page.get_by_text("The reference frame is stored")).to_be_visible()
     assert violations(page) == []
     require_narrow(page)

@@ -54,6 +54,9 @@ def test_compare_keep_take_away_and_take_in(stocked, visit, tmp_path):
     settle(page)
     for row in (1, 2, 3):
         for patience in (5_000, 10_000, 60_000):  # a busy machine draws the table's canvas late
+            table.scroll_into_view_if_needed()  # a picture above it has moved it
+            box = table.bounding_box()
+            assert box
             page.mouse.click(box["x"] + 16, box["y"] + 35 * row + 18)
             with contextlib.suppress(AssertionError):
                 expect(page.get_by_text(f"{row} chosen.")).to_be_visible(timeout=patience)
