@@ -399,8 +399,10 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
     counts = sorted({int(r["examples"]) for r in results})
     data = sorted({f"{r['split']} split of {r['task']}" for r in results})
     size = f" ({first['parameters']:,} parameters each)" if first.get("parameters") else ""
+    bent = any(result.get("bent") for result in results)
+    path = "straight lines and curves" if bent else "the straight line"
     sentences = [
-        f"Loss and {first.get('score', 'score')} along the straight line {between}{size}, on the "
+        f"Loss and {first.get('score', 'score')} along {path} {between}{size}, on the "
         f"{', '.join(data)} ({' or '.join(f'{count:,}' for count in counts)} examples; "
         f"{' or '.join(str(count) for count in points)} values of \u03bb, the weight of the second "
         "model).",

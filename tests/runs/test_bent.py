@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from lmc_core import load
 from lmc_core.errors import BadInput
+from lmc_core.runs.kinds import barrier
 from lmc_core.runs.kinds.barrier import compute, make_request
 
 WORDS = {"task": "plays", "examples": 24, "points": 5, "refine": 0, "device": "cpu", "learn": 64}
@@ -49,6 +51,19 @@ def test_keys_of_straight_lines_stay(tiny_gpt2_pair: tuple[Path, Path]) -> None:
     assert not {"bend", "bend_seconds"} & request.to_json().keys()
     bent = make_request(a, b, bend_seconds=2.0, **WORDS)
     assert bent.to_json()["bend_seconds"] == 2.0 and bent.key != request.key
+
+
+def test_room_for_its_copies_is_asked_for(
+    tiny_gpt2_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, str]] = []
+    monkeypatch.setattr(barrier, "require_room", lambda *about: asked.append(about))
+    make_request(*map(str, tiny_gpt2_pair), bend=5, **WORDS)
+    needed, words = asked[-1]
+    assert needed == 24 * load(f"path:{tiny_gpt2_pair[0]}").parameters and "bend" in words
+    asked.clear()
+    make_request(*map(str, tiny_gpt2_pair), **STRAIGHT)
+    assert all("bend" not in words for _, words in asked)
 
 
 @pytest.mark.parametrize(

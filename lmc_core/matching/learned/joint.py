@@ -71,7 +71,7 @@ class BentMixture(Mixture):
     """
 
     def __init__(self, bend: State, *arguments: object, **named: object):
-        super().__init__(*arguments, **named)  # type: ignore[arg-type]
+        super().__init__(*arguments, **named)  # type: ignore[arg-type]  (passed on)
         self.bend = bend
 
     def parameter(self, name: str) -> Tensor:

@@ -72,6 +72,8 @@ from lmc_core.tasks.evaluator import Mode, evaluate
 
 # training examples at the most that temperatures and renormalisations are fitted on
 STATISTICS = 1024
+# in float32, while a bend is trained: both ends, the bend, its gradient, two averages of Adam
+BEND_COPIES = 6
 BENT = 0.9  # of the progress, where measuring a curve begins whose bend was trained
 ROUTED = 64  # examples whose tokens are followed through the routers
 ROUTED_POINTS = 11
@@ -163,6 +165,9 @@ def make_request(
     if models is None:
         models = _open_pair(a, b, points, method != "none", learned)
     _require_comparable(models, measured)
+    if bent:
+        copies = BEND_COPIES * 4 * max(model.parameters for model in models)
+        require_room(copies, f"Training a bend between {a} and {b}")
     asked = Data(task, split, examples, seed, length)
     found, data = choose_data(models, asked, measured, needed=measured or learned)
     learns = [method] * learned + ["a bend"] * bent
