@@ -9,6 +9,8 @@
 - a stored result: from a click until its figure is drawn. On the page Studies, on another view:
   after another figure was drawn there, and as the first figure of the visit, for which the browser
   has to start the code that draws. And from the page Start to the page Barrier.
+- the picture of a page changes: on Barrier from all classes to permutations, on Landscape from the
+  map to the surface; from the click until it is drawn.
 - memory (`--visits 30`, alone): what server and helper occupy while page after page is visited.
 - many curves: stored curves on one axis, likewise; then the pointer goes across them: gaps between
   the frames that the browser draws meanwhile (17 ms is every frame of a screen), and one step of
@@ -58,11 +60,14 @@ FIGURE = ".js-plotly-plot .main-svg .trace"
 # click.
 NOTE = """
 window.noted = {}; window.since = 0; window.wanted = 'FIGURE';
-document.addEventListener('click', event => { window.since = event.timeStamp; window.noted = {}; }, true);
+const written = () => [...document.querySelectorAll('.main-svg .infolayer')].map(each => each.textContent).join();
+document.addEventListener('click', event => {
+  window.since = event.timeStamp; window.noted = {}; window.before = written(); }, true);
 const has = what => document.querySelector(what) !== null;
 const there = {
   title: () => has('h1'),
   figure: () => has(window.wanted),
+  changed: () => window.before !== undefined && written() !== window.before,
   all: () => has('[data-testid=stApp][data-test-script-state=notRunning]') && has('h1') && has(window.wanted)
     && !has('[data-testid=stSkeleton]') && !has('[data-stale=true]'),
 };
@@ -205,6 +210,9 @@ def measure(address: str, repeats: int, curves: int) -> None:
                 start = f"{address}/studies?study={name}&view=results{shown}"
                 show(f"{words}, {before}", anew(opened, start, name))
         show("from Start to Barrier, until its stored results are drawn", anew(turned, address))
+        found = anew(reclassed, address)
+        show("on Barrier from all classes to permutations", found, "changed")
+        show("on Landscape from the map to the surface", anew(raised, address))
         moving(browser, address, curves)
         browser.close()
 
@@ -226,7 +234,7 @@ def visited(context: Any, address: str) -> Times:
 
 def opened(context: Any, address: str, study: str) -> Times:
     """Open a page that has the study under another view, then that view."""
-    name = f"[class*='st-key-studies_{study}_0_0_figure']"
+    name = f"[class*='st-key-studies_{study}_0_0_figure'] .main-svg .trace"
     return clicked(
         context, address, "h1", name, lambda page: page.get_by_role("radio", name="Studies")
     )
@@ -239,14 +247,44 @@ def turned(context: Any, address: str) -> Times:
         context,
         address,
         FIGURE,
-        name,
+        f"{name} .main-svg .trace",
         lambda page: page.get_by_role("link", name="Barrier", exact=True),
     )
 
 
-def clicked(context: Any, address: str, first: str, then: str, link: Callable[[Any], Any]) -> Times:
-    """Open an address, click, and return when the figure inside `then` was there, in seconds since
-    the click.
+def reclassed(context: Any, address: str) -> Times:
+    """On the page Barrier, choose permutations in place of all classes."""
+    return clicked(
+        context,
+        f"{address}/barrier",
+        FIGURE,
+        FIGURE,
+        lambda page: page.get_by_text("Permutations", exact=True),
+        "changed",
+    )
+
+
+def raised(context: Any, address: str) -> Times:
+    """On the page Landscape, turn the map into a surface."""
+    return clicked(
+        context,
+        f"{address}/landscape",
+        FIGURE,
+        ".gl-container canvas",
+        lambda page: page.get_by_text("Surface", exact=True),
+    )
+
+
+def clicked(
+    context: Any,
+    address: str,
+    first: str,
+    then: str,
+    link: Callable[[Any], Any],
+    what: str = "figure",
+) -> Times:
+    """Open an address until `first` is there, click, and return when `then` was there, or when the
+    words in the figures had changed, in seconds since the click.
     """
     page = context.new_page()
     page.add_init_script(NOTE)
@@ -254,10 +292,10 @@ def clicked(context: Any, address: str, first: str, then: str, link: Callable[[A
     page.evaluate("wanted => { window.wanted = wanted; }", first)
     noted(page, "all")
     page.wait_for_timeout(PAUSE)
-    page.evaluate("wanted => { window.wanted = wanted; }", f"{then} .main-svg .trace")
+    page.evaluate("wanted => { window.wanted = wanted; }", then)
     busy = meter(page)
     link(page).first.click()
-    times = noted(page, "figure")
+    times = noted(page, what)
     times["busy"] = busy()
     page.wait_for_timeout(PAUSE)
     return times

@@ -244,6 +244,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.folders:
         return align(arguments.folders, arguments)
+    if arguments.threads:  # the announcement is for as many
+        import torch
+
+        torch.set_num_threads(arguments.threads)
     found = []
     for size in arguments.sizes:
         with tempfile.TemporaryDirectory() as root:

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from lmc_core.analysis.expert_orders import every_order as every_order
     from lmc_core.analysis.parts import part_costs as part_costs
     from lmc_core.analysis.repair import Repaired as Repaired
+    from lmc_core.analysis.reroute import Rerouted as Rerouted
     from lmc_core.analysis.routing import routing as routing
     from lmc_core.analysis.temperature import tempered as tempered
     from lmc_core.models.mixing import centre as centre
@@ -113,6 +114,11 @@ if TYPE_CHECKING:
     from lmc_core.merging.merge import merge as merge
     from lmc_core.merging.method import MergeMethod as MergeMethod
     from lmc_core.merging.methods import MERGES as MERGES
+    from lmc_core.merging.transport import (
+        MovedDifference as MovedDifference,
+        move_difference as move_difference,
+        transport as transport,
+    )
 
     # data and losses
     from lmc_core.analysis.cka import linear_cka as linear_cka

@@ -18,18 +18,14 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from urllib.parse import quote
 
-from lmc_core.errors import StoreError
-from lmc_core.locks import ELSEWHERE, NO_SPACE
+from lmc_core.locks import Exclusive, explain_refusal
 
 BEAT = 5.0  # seconds between two touches of a held lease
 SILENCE = 60.0  # seconds without a touch after which a holder elsewhere counts as dead
-POLL = 0.05  # seconds between two tries
 
 
 @cache
@@ -109,7 +105,7 @@ def read_change(path: Path) -> int:
         os.close(handle)
 
 
-class Lease:
+class Lease(Exclusive):
     """The right to do something, held by one at a time.
 
     Args:
@@ -121,33 +117,13 @@ class Lease:
         self._mine: Path | None = None
 
     @property
+    def _taken(self) -> bool:
+        return self._mine is not None
+
+    @property
     def held(self) -> bool:
-        """Whether it is held and others see that: its folder may have been removed."""
+        """Whether it is held and its folder is there for others to see."""
         return self._mine is not None and self._mine.exists()
-
-    def acquire(
-        self, timeout: float | None = 0.0, waiting: Callable[[], None] | None = None
-    ) -> bool:
-        """Take the lease.
-
-        Args:
-            timeout: seconds to go on trying; None for ever.
-            waiting: called at every further try; may raise to give up.
-
-        Returns:
-            Whether it is held now.
-
-        Raises:
-            StoreError: its folder cannot be written.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        while not self._take():
-            if end is not None and time.monotonic() >= end:
-                return False
-            if waiting is not None:
-                waiting()
-            time.sleep(POLL)
-        return True
 
     def release(self) -> None:
         """Give the lease back."""
@@ -158,19 +134,6 @@ class Lease:
             self._mine.unlink()
             self.path.rmdir()  # unless somebody else has it by now
         self._mine = None
-
-    def __enter__(self) -> Lease:
-        if self._mine is None:
-            self.acquire(timeout=None)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
     def _take(self) -> bool:
         if self._find_holder() is not None:
@@ -188,12 +151,7 @@ class Lease:
                     self.path.rmdir()
                 os.rename(draft, self.path)
         except OSError as error:
-            if error.errno in NO_SPACE:
-                raise StoreError(f"No space is left in {self.path.parent}; {ELSEWHERE}.") from error
-            raise StoreError(
-                f"Cannot create a lock in {self.path.parent} ({error.strerror or error}); "
-                "make that folder writable, or set LMC_HOME to another one."
-            ) from error
+            raise explain_refusal(self.path.parent, error) from error
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         # what the server says, also where its answer to the renaming was lost

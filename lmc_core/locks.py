@@ -11,9 +11,11 @@ import errno
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from lmc_core.errors import StoreError
 
@@ -35,6 +37,7 @@ else:
 
 
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
+POLL = 0.05  # seconds between two tries
 ELSEWHERE = "free some, or set LMC_HOME to a folder elsewhere"
 _HELD = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 
@@ -44,12 +47,17 @@ def _open(path: Path) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        if error.errno in NO_SPACE:
-            raise StoreError(f"No space is left in {path.parent}; {ELSEWHERE}.") from error
-        raise StoreError(
-            f"Cannot create a lock in {path.parent} ({error.strerror or error}); "
-            "make that folder writable, or set LMC_HOME to another one."
-        ) from error
+        raise explain_refusal(path.parent, error) from error
+
+
+def explain_refusal(folder: Path, error: OSError) -> StoreError:
+    """Say why no lock can be created in a folder, and what to do."""
+    if error.errno in NO_SPACE:
+        return StoreError(f"No space is left in {folder}; {ELSEWHERE}.")
+    return StoreError(
+        f"Cannot create a lock in {folder} ({error.strerror or error}); "
+        "make that folder writable, or set LMC_HOME to another one."
+    )
 
 
 def _locked(handle: int, path: Path, shared: bool = False) -> bool:
@@ -66,7 +74,66 @@ def _locked(handle: int, path: Path, shared: bool = False) -> bool:
     return True
 
 
-class FileLock:
+class Exclusive(ABC):
+    """Something that one holder has at a time, and that others may wait for."""
+
+    @property
+    @abstractmethod
+    def held(self) -> bool:
+        """Whether it is held and others can see that: its file may have been removed meanwhile."""
+
+    @property
+    @abstractmethod
+    def _taken(self) -> bool:
+        """Whether it was taken and not given back."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give it back."""
+
+    @abstractmethod
+    def _take(self) -> bool:
+        """Try once to take it."""
+
+    def acquire(
+        self, timeout: float | None = 0.0, waiting: Callable[[], None] | None = None
+    ) -> bool:
+        """Take it.
+
+        Args:
+            timeout: seconds to go on trying; None for ever.
+            waiting: called at every further try; may raise to give up.
+
+        Returns:
+            Whether it is held now.
+
+        Raises:
+            StoreError: nobody can take it where it is.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._take():
+            if end is not None and time.monotonic() >= end:
+                return False
+            if waiting is not None:
+                waiting()
+            time.sleep(POLL)
+        return True
+
+    def __enter__(self) -> Self:
+        if not self._taken:
+            self.acquire(timeout=None)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class FileLock(Exclusive):
     """An exclusive lock on a file, between processes and between threads.
 
     Args:
@@ -78,30 +145,6 @@ class FileLock:
         self.path = path
         self.note = note
         self._handle: int | None = None
-
-    def acquire(
-        self, timeout: float | None = 0.0, waiting: Callable[[], None] | None = None
-    ) -> bool:
-        """Take the lock.
-
-        Args:
-            timeout: seconds to go on trying; None for ever.
-            waiting: called at every further try; may raise to give up.
-
-        Returns:
-            Whether the lock is held now.
-
-        Raises:
-            StoreError: the file cannot be created or locked at all.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        while not self._take():
-            if end is not None and time.monotonic() >= end:
-                return False
-            if waiting is not None:
-                waiting()
-            time.sleep(0.05)
-        return True
 
     def _take(self) -> bool:
         handle = _open(self.path)
@@ -132,10 +175,12 @@ class FileLock:
             return False
 
     @property
+    def _taken(self) -> bool:
+        return self._handle is not None
+
+    @property
     def held(self) -> bool:
-        """Whether the lock is held and others can see that: its file may have been removed, with
-        the folder around it.
-        """
+        """Whether it is held and its file is there for others to see."""
         return self._handle is not None and self._same_file(self._handle)
 
     def release(self, remove: bool = False) -> None:
@@ -146,19 +191,6 @@ class FileLock:
             self.path.unlink(missing_ok=True)
         os.close(self._handle)
         self._handle = None
-
-    def __enter__(self) -> FileLock:
-        if self._handle is None:
-            self.acquire(timeout=None)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 def holder(path: Path) -> str | None:

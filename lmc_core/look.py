@@ -1,10 +1,11 @@
-"""How one meaning is drawn, wherever it is drawn."""
+"""How one meaning is drawn, wherever it is drawn, and what the product is called."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+PRODUCT = "LMC Explorer"
 Theme = Literal["light", "dark", "paper"]
 
 

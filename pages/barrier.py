@@ -11,7 +11,16 @@ from lmc_core.figures.findings import barrier_finding
 from lmc_core.figures.text import label_results
 from lmc_core.runs.requests.barrier import BarrierNumbers, BarrierRequest
 from lmc_core.runs.requests.layers import LayersNumbers, LayersRequest
-from lmc_core.ui import address, backend, barrier_view, controls, links, messages, symmetry_controls
+from lmc_core.ui import (
+    address,
+    along_view,
+    backend,
+    barrier_view,
+    controls,
+    links,
+    messages,
+    symmetry_controls,
+)
 from lmc_core.ui.panels import show_caption
 from lmc_core.ui.requests import make_barrier
 from lmc_core.ui.setting import PLAIN, name_settings
@@ -81,5 +90,6 @@ if not backend.read_only() or find_results(parts):
     show_status(parts, f"{KEY}_parts", noun="setting", verbs=verbs)
     measured = [line.label for line in parts if line.result is not None]
     barrier_view.show_parts(find_results(parts), measured, KEY)
+along_view.show_along(lines, controls.find_tasks(pair, known), KEY)
 with st.expander("Objective of the matching"):
     barrier_view.show_objectives(results, labels, f"{KEY}_objective")

@@ -15,6 +15,7 @@ from lmc_core.ui import (
     merge_save,
     merge_view,
     messages,
+    transport_view,
 )
 from lmc_core.ui.options import capital
 from lmc_core.ui.panels import show_caption
@@ -47,7 +48,7 @@ if chosen is None:
         "method that is chosen there."
     )
     address.stop()
-merge_controls.write_address(chosen)
+merge_controls.write_address(chosen, transport_view.read_address(KEY))
 
 with messages.refusing():
     classes = {}
@@ -67,6 +68,7 @@ if not results:
         "them there by every method, "
         "and measures loss, score and calibration of what comes out."
     )
+    transport_view.show_transport(known, chosen, KEY)
     address.stop()
 tasks = [task["name"] for task in results[0]["tasks"]]
 task = tasks[0]
@@ -90,3 +92,4 @@ merge_view.show_downloads(results, task, KEY)
 if not backend.read_only():
     st.header("Save a merged model", anchor=False)
     merge_save.show_saving(lines, task, f"{KEY}_save")
+transport_view.show_transport(known, chosen, KEY)

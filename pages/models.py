@@ -6,6 +6,7 @@ import streamlit as st
 
 from lmc_core.models.catalogue import public_rows
 from lmc_core.ui import catalogue
+from lmc_core.ui.panels import start_charts
 
 st.title("Models", anchor=False)
 st.header("Shipped", anchor=False)
@@ -39,3 +40,4 @@ st.markdown(
     "`docs/families.md` has what was measured of each."
 )
 st.table(catalogue.families_table(), border="horizontal")
+start_charts()

@@ -21,8 +21,11 @@ with st.sidebar:
         next(iter(known)),
         shape="list",
         shown=lambda each: known[each].title,
-        help="Sweeps that `lmc sweep` ran with this folder of results, the newest first.",
+        help="Sweeps that `lmc sweep` ran with this folder of results, the newest first, then "
+        "those that come with the app.",
     ).show(KEY)
     st.markdown(sweeps_view.describe_state(known[name]))
 address.write({"sweep": name})
 sweeps_view.show_sweep(known[name], KEY)
+with st.expander("A sweep of your own", icon=":material/add:"):
+    sweeps_view.explain_start()

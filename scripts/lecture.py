@@ -1,13 +1,14 @@
 """Measure the barriers that the lecture shows, into assets/lecture/barriers.json.
 
-    python scripts/lecture.py [--threads 1] [--without-learning]
+    python scripts/lecture.py [--threads 1] [--without-learning] [--only classes|families]
     python scripts/lecture.py --networks
 
 Every number comes from an ordinary request (`lmc barrier` gives the same) and is taken from the
 store of results (LMC_HOME) where it is there already. Two parts: every choice of classes for one
-pair of Vision Transformers (test split, 1,000 images), and every pair of each family of the zoo
+pair of Vision Transformers (test split, all 2,000 images), and every pair of each family of the zoo
 with four settings (as `benchmarks/barriers.toml` asks for them). The first run takes some hours on
-two cores, nearly all of it learning; the file is written after every result.
+two cores, nearly all of it learning; the file is written once a part is whole. With `--only` the
+other part stays as it is.
 
 With `--networks` it measures instead what the slides show of small networks (every exchange, turn and
 stretch), in some ten seconds, into assets/lecture/networks.json.
@@ -39,7 +40,7 @@ FAMILIES = {  # name for people -> names in the zoo, and how docs/results.md mea
     "Mixtral": ("mixtral-plays-s", {"points": 9, "refine": 0, "examples": 128}),
     "Qwen2-MoE": ("qwen-moe-plays-s", {"points": 9, "refine": 0, "examples": 128}),
 }
-CURVE = {"points": 21, "refine": 0, "examples": 1000}
+CURVE = {"points": 21, "refine": 0}
 
 
 def choices() -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
@@ -123,51 +124,63 @@ def main() -> int:
     parser.add_argument(
         "--networks", action="store_true", help="measure the small networks of the slides instead"
     )
+    parser.add_argument("--only", choices=("classes", "families"), help="measure one part again")
     arguments = parser.parse_args()
 
     import torch
 
+    torch.set_num_threads(arguments.threads)
     if arguments.networks:
-        torch.set_num_threads(arguments.threads)
         return measure_networks()
+    if arguments.only != "classes":
+        write(measure_families())
+    if arguments.only != "families":
+        write(measure_classes(not arguments.without_learning))
+    return 0
 
-    from lmc_core import __version__, load, permutations_only, zoo
+
+def write(part: Mapping[str, Any]) -> None:
+    """Put a part into the file; the rest of it stays."""
+    import torch
+
+    from lmc_core import __version__
+
+    before = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {"card": {}}
+    card = {
+        **before["card"],
+        "about": "Barriers that the lecture shows; every one is an ordinary request, its key "
+        "beside it.",
+        "made by": "python scripts/lecture.py",
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": {"lmc": __version__, "torch": torch.__version__},
+        **part["card"],
+    }
+    FILE.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**before, **part, "card": card}, separators=(",", ":"))
+    FILE.write_text(text + "\n", encoding="utf-8")
+
+
+def measure(a: str, b: str, **options: Any) -> dict[str, Any]:
+    """One barrier, out of the store where it is there."""
     from lmc_core.runs import get_executor
     from lmc_core.runs.kinds.barrier import make_request
 
-    torch.set_num_threads(arguments.threads)
-    executor = get_executor("inline")
+    result = get_executor("inline").run(make_request(a, b, device="cpu", **options)).result
+    print(f"{result['barrier']:.4f}  {a} {b} {options}", file=sys.stderr, flush=True)
+    return result
 
-    def measure(a: str, b: str, **options: Any) -> dict[str, Any]:
-        result = executor.run(make_request(a, b, device="cpu", **options)).result
-        print(f"{result['barrier']:.4f}  {a} {b} {options}", file=sys.stderr, flush=True)
-        return result
 
-    written: dict[str, Any] = {"card": {}, "classes": [], "families": [], "experts": {}}
+def measure_families() -> dict[str, Any]:
+    """Every pair of each family with four settings."""
+    from lmc_core import load, permutations_only, zoo
 
-    def write() -> None:
-        written["card"] = {
-            "about": "Barriers that the lecture shows; every one is an ordinary request, its key "
-            "beside it.",
-            "made by": "python scripts/lecture.py",
-            "date": datetime.now(UTC).date().isoformat(),
-            "versions": {"lmc": __version__, "torch": torch.__version__},
-            "classes": f"{PAIR[0]} to {PAIR[1]}, fashion-mnist, test split, {CURVE['examples']} "
-            "images; learning sees the "
-            f"training split alone, {LEARNED['steps']} steps",
-            "families": "every pair of a family, test split: 2,000 images, or 128 windows of 128 "
-            "characters; learned "
-            f"{LEARNED['steps']} steps",
-        }
-        FILE.parent.mkdir(parents=True, exist_ok=True)
-        FILE.write_text(json.dumps(written, separators=(",", ":")) + "\n", encoding="utf-8")
-
+    families: list[dict[str, Any]] = []
+    experts: dict[str, Any] = {}
     for name, (start, options) in FAMILIES.items():
         names = [f"zoo:{each}" for each in zoo() if each.startswith(start)]
-        permutations = {
-            k: v.value for k, v in permutations_only(load(names[0]).layout.spaces).items()
-        }
-        settings = {
+        first = load(names[0])
+        permutations = {k: v.value for k, v in permutations_only(first.layout.spaces).items()}
+        settings: dict[str, dict[str, Any]] = {
             "plain": {"method": "none"},
             "permutations": {"method": "weight", "classes": permutations},
             "weight": {"method": "weight"},
@@ -175,17 +188,10 @@ def main() -> int:
         }
         pairs = []
         for a, b in combinations(names, 2):
-            found = {
-                kind: measure(a, b, **options, **setting) for kind, setting in settings.items()
-            }
-            pairs.append(
-                {
-                    "models": found["plain"]["models"],
-                    **{kind: barrier_of(result) for kind, result in found.items()},
-                }
-            )
-        first = load(names[0])
-        written["families"].append(
+            found = {kind: measure(a, b, **options, **each) for kind, each in settings.items()}
+            kept = {kind: barrier_of(result) for kind, result in found.items()}
+            pairs.append({"models": found["plain"]["models"], **kept})
+        families.append(
             {
                 "name": name,
                 "family": first.family.name,
@@ -197,31 +203,38 @@ def main() -> int:
         )
         if name == "Mixtral":
             held = measure(*names[:2], **options, method="weight", classes={"experts": "none"})
-            written["experts"] = {
-                "models": held["models"],
-                "held": barrier_of(held),
-                **{k: pairs[0][k] for k in settings},
-            }
-        write()
+            kept = {k: pairs[0][k] for k in settings}
+            experts = {"models": held["models"], "held": barrier_of(held), **kept}
+    about = (
+        "every pair of a family, test split: 2,000 images, or 128 windows of 128 characters; "
+        f"learned {LEARNED['steps']} steps"
+    )
+    return {"card": {"families": about}, "families": families, "experts": experts}
 
+
+def measure_classes(learning: bool) -> dict[str, Any]:
+    """Every choice of classes for one pair."""
+    rows: list[dict[str, Any]] = []
+    found: dict[str, Any] = {}
     for named, classes in choices():
         still = set(classes.values()) == {"none"}
-        if named["learned"] and (still or arguments.without_learning):
+        if named["learned"] and (still or not learning):
             continue
-        how = (
+        how: dict[str, Any] = (
             {"method": "learned", "settings": LEARNED}
             if named["learned"]
             else {"method": "none" if still else "weight"}
         )
-        result = measure(*PAIR, **CURVE, **how, **({} if still else {"classes": classes}))
-        curve = {each: rounded(result[each]) for each in ("loss", "loss_stderr", "accuracy")}
-        written["classes"].append({**named, **curve, **barrier_of(result)})
-        written["lam"] = rounded(result["lam"])
-        written["pair"] = {
-            each: result[each] for each in ("models", "task", "split", "examples", "unit")
-        }
-        write()
-    return 0
+        found = measure(*PAIR, **CURVE, **how, **({} if still else {"classes": classes}))
+        curve = {each: rounded(found[each]) for each in ("loss", "loss_stderr", "accuracy")}
+        rows.append({**named, **curve, **barrier_of(found)})
+    about = (
+        f"{PAIR[0]} to {PAIR[1]}, fashion-mnist, test split, {found['examples']} images; learning "
+        f"sees the training split alone, {LEARNED['steps']} steps"
+    )
+    pair = {each: found[each] for each in ("models", "task", "split", "examples", "unit")}
+    lam = rounded(found["lam"])
+    return {"card": {"classes": about}, "classes": rows, "lam": lam, "pair": pair}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -25,6 +26,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
+from lmc_core.analysis.block_means import block_edge, block_means
 from lmc_core.equivariance.page.presets import PRESETS
 from lmc_core.errors import Paused
 from lmc_core.models.listing import listing
@@ -33,14 +37,23 @@ from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.partial import Unfinished, ship
 from lmc_core.runs.remembered import read_kinds
 from lmc_core.runs.requests.barrier import BarrierRequest
+from lmc_core.runs.result import Result, digest, encode, to_bytes
 from lmc_core.runs.store import Store
 from lmc_core.server.launch import ADDRESS, answers, command, free_port
 from lmc_core.ui.setting import PLAIN, all_classes, only_permutations
 
 ROOT = Path(__file__).resolve().parents[1]
+OTHERS = (  # a pair of every family, beside the one that pages show at first
+    "vit-hf-fashion",
+    "gpt2-plays",
+    "llama-plays",
+    "neox-plays",
+    "mixtral-plays",
+    "qwen-moe-plays",
+)
 VISITS = {  # page -> addresses whose first view should not be empty
     "barrier": ["/barrier", "/barrier?method=learned"],
-    "alignment": ["/alignment"],
+    "alignment": ["/alignment", *[f"/alignment?a={each}-s0&b={each}-s1" for each in OTHERS]],
     "landscape": ["/landscape"],
     "merge": ["/merge"],
     "experts": ["/experts"],
@@ -48,6 +61,9 @@ VISITS = {  # page -> addresses whose first view should not be empty
     "equivariance": [f"/equivariance?preset={name}" for name in PRESETS],
 }
 POINTS = 9  # of a first answer that is shipped
+FIRST = ["vit-fashion-s0", "vit-fashion-s1"]  # its alignment keeps every coordinate
+ROWS = 80  # of a heatmap of other pairs; at full size these would take 15 MB
+LEVELS = 64  # between 0 and 1, of a cosine that is shipped: halves the files
 LIMIT = 600_000  # milliseconds that one computation may take
 
 
@@ -148,7 +164,7 @@ def compute(address: str) -> None:
         while True:
             page.wait_for_selector("[data-testid=stApp][data-test-script-state=notRunning]")
             page.wait_for_selector("h1")
-            page.wait_for_timeout(1500)
+            page.wait_for_timeout(4000)  # the sidebar comes last
             running = page.get_by_role("progressbar").count()
             wanted = page.locator("[data-testid=stBaseButton-primary]:not([disabled])")
             if running:
@@ -168,8 +184,33 @@ def copy(home: Path, out: Path) -> None:
             target = out / entry.key
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(entry.folder, target)
+            if entry.request["what"] == "alignment":
+                coarsen(entry, target)
             total = sum(file.stat().st_size for file in target.iterdir())
             print(f"{entry.request['what']:10} {entry.key[:12]} {total / 1e6:6.2f} MB")
+
+
+def coarsen(found: Result, folder: Path) -> None:
+    """Write an alignment whose heatmaps take less room: rounded, and of pairs beside the first with
+    at most `ROWS` rows, as means over blocks. Its numbers stay.
+    """
+    numbers, arrays = dict(found.result), found.arrays()
+    numbers["cached"] = False  # as it was written
+    numbers["spaces"] = [{**space} for space in numbers["spaces"]]
+    for space in numbers["spaces"]:
+        edge = 1 if found.request["names"] == FIRST else block_edge(space["size"], ROWS)
+        rows, levels = -(-space["size"] // edge), LEVELS * min(edge, 4)
+        for name in (f"{space['name']}/before", f"{space['name']}/after"):
+            values = arrays[name].astype(np.float64)
+            if space["edge"] == 1:
+                values = block_means(values, rows)
+            arrays[name] = (np.round(values * levels) / levels).astype(np.float16)
+        space["edge"] = max(space["edge"], edge)
+    manifest = json.loads((found.folder / "manifest.json").read_bytes())
+    files = encode(found.request, numbers, arrays, found.log())
+    manifest["files"] = {name: digest(content) for name, content in files.items()}
+    for name, content in {**files, "manifest.json": to_bytes(manifest)}.items():
+        (folder / name).write_bytes(content)
 
 
 if __name__ == "__main__":

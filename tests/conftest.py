@@ -17,6 +17,32 @@ hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """All tests run in as many processes as there are cores, four at the most, for each takes a
+    gigabyte and a half; a few files or folders run in this process.
+    """
+    chosen = set(config.args) - set(config.getini("testpaths"))
+    if chosen or config.option.collectonly:
+        return 0
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes inherit it
+    return min(4, os.cpu_count() or 1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of tests in a browser evenly between the first half of the others, so that few
+    of them wait for one another and none is left for the end.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    waiting = [each for each in files.values() if each[0].get_closest_marker("browser")]
+    others = [each for each in files.values() if not each[0].get_closest_marker("browser")]
+    step = max(1, len(others) // (2 * len(waiting) + 1)) if waiting else 1
+    for number, each in enumerate(waiting):
+        others.insert(number * (step + 1), each)
+    items[:] = [item for each in others for item in each]
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for results that is this test's own, so that no test touches those of a person."""

@@ -74,12 +74,12 @@ def test_a_barrier(
 def test_several_models_in_one_frame(lmc: Run, tmp_path: Path) -> None:
     references = (*IMAGES, "zoo:vit-fashion-s2")
     said = lmc(
-        *("align", *references, "--set", "steps=0", "--dtype", "float32", "--json"),
-        *("--out", tmp_path / "out"),
+        *("align", *references, "--set", "steps=0", "--set", "rounds=1", "--dtype", "float32"),
+        *("--out", tmp_path / "out", "--json"),
     ).json
     models = [lmc_core.load(reference) for reference in references]
     examples = lmc_core.get_task("fashion-mnist").examples("test", EXAMPLES)
-    aligned = lmc_core.align_many(models, examples, settings={"steps": 0})
+    aligned = lmc_core.align_many(models, examples, settings={"steps": 0, "rounds": 1})
     assert said["cycle_error"] == pytest.approx(aligned.cycle_error, abs=CLOSE)
     assert said["function_errors"] == pytest.approx(list(aligned.function_errors), abs=CLOSE)
     for model, folder in zip(aligned.written, said["folders"], strict=True):

@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 LAYERS = """
     lazy_torch elsewhere errors limits format numbers folders registry settings atomic locks threads machine progress
-    large_blocks leases display look
+    large_blocks leases display look side_by_side
     symmetry
     models
     intervals

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import NotRequired, TypedDict
@@ -185,17 +185,7 @@ def compare_weights(
     reshaped = [name for name in common if not _fits(left[name], right[name], name in tables)]
     todo = [name for name in common if name not in reshaped]
     cut = [name for name in todo if left[name].shape != right[name].shape]
-    size, done = sum(left[name].numel() for name in todo), 0
-    tensors: list[TensorDifference] = []
-    layers: dict[str, _Layer] = {}
-    whole = Sums()
-    for name in todo:
-        found, sums = _compare(name, a.state[name], b.state[name], ranks)
-        tensors.append(found)
-        layers.setdefault(found["layer"], _Layer()).take(found, sums)
-        whole.add(sums)
-        done += left[name].numel()
-        progress(done / max(1, size), f"comparing {name}")
+    tensors, layers, whole = _compare_all(a.state, b.state, todo, ranks, progress)
     cosines = [
         each["cosine"] for each in tensors if _is_matrix(each) and each["cosine"] is not None
     ]
@@ -224,6 +214,29 @@ def compare_weights(
     more = "" if rows is None else f" Of tables of tokens the first {rows:,} rows are compared."
     result["sentence"] = sentence + more
     return result
+
+
+def _compare_all(
+    left: Mapping[str, Tensor],
+    right: Mapping[str, Tensor],
+    names: Sequence[str],
+    ranks: int,
+    progress: Progress,
+) -> tuple[list[TensorDifference], dict[str, _Layer], Sums]:
+    """The differences of all parameters, of the layers that they are in, and of the whole."""
+    parameters = shapes(left)
+    size, done = sum(parameters[name].numel() for name in names), 0
+    tensors: list[TensorDifference] = []
+    layers: dict[str, _Layer] = {}
+    whole = Sums()
+    for name in names:
+        found, sums = _compare(name, left[name], right[name], ranks)
+        tensors.append(found)
+        layers.setdefault(found["layer"], _Layer()).take(found, sums)
+        whole.add(sums)
+        done += parameters[name].numel()
+        progress(done / max(1, size), f"comparing {name}")
+    return tensors, layers, whole
 
 
 def _fits(one: Tensor, other: Tensor, table: bool) -> bool:

@@ -122,6 +122,15 @@ def random_order(layout: Layout, root: str, generator: torch.Generator) -> Tenso
     return (outer[:, None] * each + inner).flatten()
 
 
+def require_mixture(model: Model) -> None:
+    """Refuse a network without experts."""
+    if not mixtures(model.layout):
+        raise BadInput(
+            f"{model.name} has no experts, so there are no orders to try; choose a mixture of "
+            "experts."
+        )
+
+
 def every_order(
     a: Model,
     b: Model,
@@ -149,11 +158,8 @@ def every_order(
     Raises:
         BadInput: for a network without experts, or of too many orders.
     """
+    require_mixture(a)
     layout, roots = a.layout, mixtures(a.layout)
-    if not roots:
-        raise BadInput(
-            f"{a.name} has no experts, so there are no orders to try; choose a mixture of experts."
-        )
     wanted = {root: all_orders(layout, root) for root in roots}
     back = {root: find_order(layout, alignment, root).argsort() for root in roots}
     moved = MatchingState(make_objective(layout, a.state, b.state, classes, WeightSettings()))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import torch
+
 from lmc_core.errors import LmcError
 from lmc_core.large_blocks import TOP
 from lmc_core.matching.sparse_assignment import SMALL
@@ -26,7 +28,8 @@ LARGE = 2**30  # bytes of the files of both models above which they are read laz
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
 LIBRARIES = 25_000_000  # bytes of modules that are imported on the way
 PIECES = 5 * SINGLE  # bytes of what is made of a number of a piece at once
-WHOLE = 10 * SINGLE  # and of a number of a matrix of a layer, which is not cut
+WHOLE = 30  # and of a number of a matrix of a layer, which is not cut
+FREED = TOP // 2  # bytes that were freed and not given back beside a table
 # bytes for every number of a map inside a head: in float64, in float32 while it is moved by, and
 # of the canonical form two of each model in float32
 MAPPED = DOUBLE + SINGLE + 4 * SINGLE
@@ -87,11 +90,18 @@ def estimate_lazy(
     outputs = SINGLE * count_outputs(family, config, examples, length)
     table = max(math.prod(shape) for shape in layout.shapes.values())
     read = table * (SINGLE + (stored if stored < SINGLE else 0))
-    forward = 2 * outputs + max(read, table * SINGLE + TOP + outputs)
-    search = 2 * outputs + max(_stream(layout, stored), _units(layout))
+    forward = 2 * outputs + max(read, table * SINGLE + FREED + outputs)
+    side = torch.get_num_threads()  # tables that are looked at side by side, and layers
+    sizes = [math.prod(shape) for shape in layout.shapes.values()]
+    tied = family.rewrite(config).tied
+    if tied is not None and not tied.stays:  # the head is a matrix of its own then
+        sizes.append(math.prod(layout.shapes[tied.table]))
+    largest = sorted(sizes)[-side:]
+    search = 2 * outputs + max(_stream(layout, stored, largest), _units(layout, side))
     # looked at once more for values that its type does not hold
     saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE if write else 0
-    return LIBRARIES + _maps(layout) + max(forward, search, saving)
+    most = max(forward, search, saving)
+    return LIBRARIES + _maps(layout) + most
 
 
 def count_outputs(family: Family, config: Config, examples: int, length: int) -> int:
@@ -115,19 +125,21 @@ def _maps(layout: Layout) -> int:
     return total
 
 
-def _stream(layout: Layout, stored: int) -> int:
-    """Bytes for a visit of the residual stream: a table of both models, and sums."""
+def _stream(layout: Layout, stored: int, largest: Sequence[int]) -> int:
+    """Bytes for a visit of the residual stream: of both models the parameters that threads read
+    side by side, of which there are so many numbers, and sums.
+    """
     width = max((s.size for s in layout.spaces.values() if s.kind == "residual"), default=0)
-    table = max(math.prod(shape) for shape in layout.shapes.values())
-    return 2 * table * stored + PIECES * min(table, CHUNK) + GRAMS * DOUBLE * width**2
+    read = sum(2 * size * stored + PIECES * min(size, CHUNK) for size in largest)
+    return read + GRAMS * DOUBLE * width**2
 
 
-def _units(layout: Layout) -> int:
+def _units(layout: Layout, side: int) -> int:
     """Bytes for the best order of the units of a layer: their similarity and a product, or what
-    an assignment of few takes, and a matrix of the layer.
+    an assignment of few takes, and a matrix of the layer; for each thread.
     """
     spaces = layout.spaces.values()
     size = max((s.size for s in spaces if s.kind == "units" and s.within is None), default=0)
     width = max((s.size for s in spaces if s.kind == "residual"), default=0)
     similarity = size**2 * (SINGLE + (HALF if size > SMALL else 2 * DOUBLE))
-    return similarity + WHOLE * size * width + TOP
+    return side * (similarity + WHOLE * size * width)

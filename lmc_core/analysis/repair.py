@@ -26,11 +26,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from lmc_core.analysis.changed_line import ChangedLine
 from lmc_core.errors import BadInput
 from lmc_core.models.forward import compute_outputs
 from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
-from lmc_core.paths.line import Line
 from lmc_core.symmetry.layout import Block
 from lmc_core.tasks.evaluator import batch_size
 from lmc_core.tasks.task import Examples
@@ -105,7 +105,7 @@ def hidden_layers(model: Model) -> list[Hidden]:
 
 
 @dataclass(frozen=True)
-class Repaired:
+class Repaired(ChangedLine):
     """The line between two models, renormalised at every point between its ends.
 
     Attributes:
@@ -113,20 +113,6 @@ class Repaired:
         examples: of the training split, on which statistics are measured.
         device: where models run.
     """
-
-    line: Line
-    examples: Examples
-    device: str = "cpu"
-
-    @property
-    def a(self) -> Model:
-        """The model at 0."""
-        return self.line.a
-
-    @property
-    def b(self) -> Model:
-        """The model at 1."""
-        return self.line.b
 
     @cached_property
     def ends(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -137,10 +123,6 @@ class Repaired:
         return statistics(self.a, layers, self.examples, self.device), statistics(
             self.b, layers, self.examples, self.device
         )
-
-    def on(self, device: str) -> Repaired:
-        """The line itself: what was measured of it lies on the CPU."""
-        return self
 
     def state(self, lam: float) -> Mapping[str, Tensor]:
         """The parameters at `lam`: those of the line, renormalised; at 0 and 1 the end models'

@@ -27,7 +27,7 @@ from lmc_core.limits import require_counts
 from lmc_core.models.functional import Forward
 from lmc_core.models.model import Model
 from lmc_core.models.routers import router_modules
-from lmc_core.paths.line import Line
+from lmc_core.paths.line import ModelPath
 from lmc_core.tasks import Examples
 from lmc_core.tasks.evaluator import Evaluator
 
@@ -77,7 +77,7 @@ class Routing:
 
 @torch.no_grad()
 def routing(
-    line: Line,
+    line: ModelPath,
     examples: Examples,
     points: int = 11,
     device: str = "cpu",

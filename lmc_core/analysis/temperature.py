@@ -17,6 +17,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lmc_core.intervals.errors import stderr
 from lmc_core.paths.curve import Curve, measure
 from lmc_core.paths.line import ModelPath
 from lmc_core.tasks.evaluator import EXACT, Evaluator, Mode
@@ -140,3 +141,40 @@ def tempered(
         progress(share + (1 - share) * done)
 
     return found, measure(line, lam, examples, device, tell, found, mode)
+
+
+def temperature_stderr(
+    logits: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    owners: Tensor,
+    temperature: float,
+    groups: Tensor | None = None,
+) -> float:
+    """Standard error of a fitted temperature over examples, or groups of them.
+
+    1 / T solves mean slope = 0, so that its variance is that of the mean slope over the square of
+    the mean curvature (an M-estimator; Huber 1967), and T has that error times T^2.
+
+    Args:
+        logits: `[n, classes]`.
+        targets: class numbers `[n]`.
+        weights: of each target `[n]`, such that those of an example sum to one.
+        owners: number of the example of each target `[n]`, from 0.
+        temperature: that was fitted.
+        groups: which examples belong together, `[examples]`; None for none.
+
+    Returns:
+        The error; infinite where nothing bends the loss.
+    """
+    z = logits.double()
+    z = z - z.gather(1, targets[:, None])
+    p = (z / temperature).softmax(1)
+    mean = (p * z).sum(1)
+    share = weights.double()
+    count = int(owners.max()) + 1
+    slopes = torch.zeros(count, dtype=torch.float64).index_add(0, owners, share * mean)
+    curvature = float(share @ ((p * z.square()).sum(1) - mean.square())) / count
+    if curvature <= 0:
+        return float("inf")
+    return float(stderr(slopes, groups)) / curvature * temperature**2

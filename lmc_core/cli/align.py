@@ -29,6 +29,7 @@ from typing import NotRequired, TypedDict, cast
 
 from lmc_core import __version__
 from lmc_core.cli.align_lazily import open_lazily
+from lmc_core.cli.barrier import list_passed
 from lmc_core.cli.computing import choose_classes, make_notes, say_memory
 from lmc_core.cli.folder import (
     check_folder,
@@ -130,6 +131,10 @@ def run(arguments: argparse.Namespace) -> None:
             f"The method {method} moves one model onto another and {len(models)} came; "
             f"use {' or '.join(MANY_METHODS)}, or name two models."
         )
+    if method in MANY_METHODS and arguments.through:
+        raise BadInput(
+            f"--through is for a method that moves one model onto another; {method} came."
+        )
     if method not in (*METHODS, *MANY_METHODS):
         raise UnknownName.of("method", method, (*METHODS, *MANY_METHODS))
     find_method(method).configured(dict(arguments.settings))  # before anything is read
@@ -177,7 +182,9 @@ def align_two(
     """
     # the examples are for the function check alone, so that models without a head can be aligned
     # too
-    opened = open_lazily(references, method, arguments.device, arguments.length)
+    opened = None
+    if arguments.through is None:  # else the checkpoints are held one pair at a time, and the ends
+        opened = open_lazily(references, method, arguments.device, arguments.length)
     request = make_request(
         *references,
         task=arguments.task,
@@ -191,6 +198,7 @@ def align_two(
         examples=CHECKED,
         measured=False,
         models=None if opened is None else opened.models,
+        through=arguments.through,
     )
     say_memory(bar, estimate_memory(request).align if opened is None else opened.needed)
     if opened is None:  # not shared: written into
@@ -327,6 +335,7 @@ def summarize(report: Report, said: Sequence[str], out: Path) -> str:
     if objective and before is not None:
         words = f"{before:.4f} before, {objective[-1]:.4f} after (at most 1)"
         pairs.append(("objective", words))
+    pairs += list_passed(report.get("found") or {})
     pairs.append(("time", f"{seconds(report['seconds'])} to align"))
     pairs.append(("written", f"{out}: {', '.join(folders)}, merged" if folders else str(out)))
     return facts(pairs)

@@ -13,6 +13,7 @@ from lmc_core.cli.options import (
     PAIR,
     PERMISSIONS,
     RUN,
+    THROUGH,
     argument,
     change,
     count,
@@ -20,6 +21,7 @@ from lmc_core.cli.options import (
     file,
     json,
     method,
+    places,
     seed,
     settings,
     switch,
@@ -37,6 +39,17 @@ HOST = (
     "repeatable, also LMC_HOSTS=NAME,NAME. "
     "All others are refused, so that no foreign page can reach it"
 )
+ADDRESS = (
+    "where to listen: a number or a name of this machine, 0.0.0.0 for all of its networks "
+    "(default: 127.0.0.1, or LMC_ADDRESS). Where other machines reach it the app asks for a "
+    "token: that of --token-file or LMC_TOKEN, else one that is made and printed with the address"
+)
+BASE_PATH = (
+    "path below which the pages lie, such as /lmc, as a proxy passes it on (default: none, or "
+    "LMC_BASE_PATH)"
+)
+TOKEN_FILE = "file with the token to ask for, of 16 characters or more (also LMC_TOKEN_FILE)"
+NO_TOKEN = "ask for no token; with --read-only alone (also LMC_NO_TOKEN=1)"
 PAGE = "write the figure as a page that needs nothing else"
 CPU = argument("--device", default="cpu", help="cpu, cuda or mps (default: cpu)")
 # argument of `make_equivariance_request` -> its type and help
@@ -59,12 +72,26 @@ NETWORK: dict[str, tuple[type, str]] = {
     "seed": (int, "of data, start and batches (default: 0)"),
     "device": (str, "cpu, cuda or mps (default: cpu, which is faster for networks this small)"),
 }
+KEPT = 8  # checkpoints, where nothing else is said
+
+
+def kept_steps(text: str) -> int | tuple[int, ...]:
+    """How many checkpoints, or with commas between them, at which steps."""
+    if "," not in text:
+        return whole(text)
+    return tuple(whole(part.strip()) for part in text.split(",") if part.strip())
+
+
 KINDS = {int: ("N", whole), float: ("X", decimal), str: ("NAME", str)}
 
 APP = (
     argument(
-        "--port", type=whole, help="port on 127.0.0.1; the first free one from 8501 when left out"
+        "--port", type=whole, help="port to listen on; the first free one from 8501 when left out"
     ),
+    argument("--address", metavar="ADDRESS", help=ADDRESS),
+    argument("--base-path", metavar="PATH", help=BASE_PATH),
+    file("--token-file", TOKEN_FILE),
+    switch("--no-token", NO_TOKEN),
     switch("--no-browser", "print the address only"),
     switch("--read-only", READ_ONLY),
     argument("--allow-host", action="append", default=[], metavar="NAME", help=HOST),
@@ -106,6 +133,7 @@ ALIGN = (
         help="more models, for the methods reference and universe; named like A",
     ),
     *method(None, "weight for two models, universe for more", none=False),
+    THROUGH,
     argument(
         "--out",
         type=Path,
@@ -127,15 +155,7 @@ ALIGN = (
     ),
     json("print the report as one object"),
 )
-BARRIER = (
-    *PAIR,
-    *method("weight", "weight"),
-    *EXAMPLES,
-    count("--points", "of the grid, ends included", 25),
-    count("--refine", "more points around the maximum", 4),
-    seed("of the draw of examples, of masked positions and of learning"),
-    switch("--temperature", "also at the softmax temperature that fits training examples best"),
-    switch("--repair", "renormalise in between; for networks without norms"),
+BEND = (
     argument(
         "--bend",
         type=whole,
@@ -149,6 +169,19 @@ BARRIER = (
     argument(
         "--bend-seconds", type=decimal, metavar="SECONDS", help="in place of the steps of --bend"
     ),
+)
+BARRIER = (
+    *PAIR,
+    *method("weight", "weight"),
+    THROUGH,
+    *EXAMPLES,
+    count("--points", "of the grid, ends included", 25),
+    count("--refine", "more points around the maximum", 4),
+    seed("of the draw of examples, of masked positions and of learning"),
+    switch("--temperature", "also at the softmax temperature that fits training examples best"),
+    switch("--repair", "renormalise in between; for networks without norms"),
+    switch("--reroute", "fit the routers in between to the routing of the ends; for mixtures"),
+    *BEND,
     argument(
         "--stderr",
         type=decimal,
@@ -168,6 +201,42 @@ BARRIER = (
     json("print one object"),
     file("--csv", "write the curve as a table"),
     file("--html", PAGE),
+)
+ALONG = (
+    *PAIR,
+    *method("weight", "weight"),
+    *EXAMPLES,
+    argument(
+        "--quantities",
+        metavar="NAME,...",
+        help="sharpness, spectra, calibration, other-task (default: all, other-task where one is "
+        "named)",
+    ),
+    argument(
+        "--other-task",
+        metavar="TASK",
+        help="measure the loss on that task too; one of the same alphabet, or as many classes",
+    ),
+    count("--points", "evenly spaced, ends included (default: 5, of calibration and tasks 11)"),
+    argument(
+        "--at",
+        type=places,
+        default=(),
+        metavar="X,...",
+        help="points in place of these, such as 0.25,0.5, besides both ends",
+    ),
+    count(
+        "--curvature-examples",
+        "examples that sharpness is measured on (default: 16 windows or 128 images)",
+    ),
+    count("--probes", "random vectors for the trace of the Hessian", 8),
+    *BEND,
+    seed("of the draw of examples, of learning, and of random vectors"),
+    DEVICE,
+    *RUN,
+    json("print a list of objects, one for every quantity and setting"),
+    file("--csv", "write the points as tables"),
+    file("--html", "write the figures as a page that needs nothing else"),
 )
 GROUP = (
     argument("models", metavar="MODEL", nargs="+", help=f"two to eight; {MODEL}"),
@@ -287,6 +356,54 @@ MERGE = (
     ),
     json("print a list of results, or with --out one object"),
 )
+TRANSPORT = (
+    argument("base", metavar="BASE", help=MODEL),
+    argument(
+        "finetuned",
+        metavar="FINETUNED",
+        help="what came of BASE by fine-tuning: a model, or the folder of a LoRA adapter",
+    ),
+    argument("target", metavar="TARGET", help="the model that the fine-tuning is carried to"),
+    argument(
+        "--tuned", metavar="MODEL", help="TARGET fine-tuned itself, to measure beside the result"
+    ),
+    argument(
+        "--share",
+        type=decimal,
+        default=0.5,
+        metavar="X",
+        help="of the moved difference that is added to TARGET and written (default: 0.5)",
+    ),
+    argument(
+        "--shares",
+        type=places,
+        default=(),
+        metavar="X,...",
+        help="that are measured beside it, moved and unmoved (default: 0,0.1,0.2,0.3,0.5,0.75,1)",
+    ),
+    *DATA,
+    argument(
+        "--on",
+        metavar="TASK",
+        help="what BASE and TARGET are aligned on (default: the task that both were trained on, or "
+        "the fine-tuning's where these are two)",
+    ),
+    *method("weight", "weight", none=False),
+    *EXAMPLES,
+    seed("of the draw of examples and of learning"),
+    DEVICE,
+    *RUN,
+    argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write the result to"
+    ),
+    argument(
+        "--dtype",
+        metavar="TYPE",
+        help="of the weights that are written: float32, bfloat16 or float16 (default: as they "
+        "were)",
+    ),
+    json("print the report as one object"),
+)
 SWEEP = (
     argument(
         "file",
@@ -370,6 +487,14 @@ REPORT = (
 )
 TRAIN = (
     argument("name", nargs="?", metavar="NAME", help="of the recipe; see --list"),
+    argument(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        help=f"in place of a recipe, fine-tune this one on --task; {MODEL}",
+    ),
+    argument("--task", metavar="NAME", help="shipped task that --from is fine-tuned on"),
+    argument("--rate", type=decimal, metavar="X", help="peak rate of --from (default: 0.001)"),
     switch("--all", "train every model of the zoo"),
     switch("--list", "list the recipes"),
     file("--out", "folder of the checkpoint (in a checkout: assets/zoo/NAME)", "DIR"),
@@ -378,6 +503,17 @@ TRAIN = (
     count("--steps", "optimiser steps, in place of the recipe's"),
     argument("--seed", type=whole, help="in place of the recipe's"),
     count("--threads", "of the processor (default: all cores)"),
+    argument(
+        "--keep-checkpoints",
+        dest="keep",
+        type=kept_steps,
+        nargs="?",
+        const=KEPT,
+        metavar="N",
+        help="keep checkpoints of the run in DIR/checkpoints, a folder each: how many (8: the "
+        "initialisation, and evenly in the logarithm from 1 %% of the run), or the steps with "
+        "commas, such as 0,100,1000",
+    ),
 )
 WORKER = (
     CPU,

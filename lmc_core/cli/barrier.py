@@ -61,11 +61,13 @@ def run(arguments: argparse.Namespace) -> None:
             learn=arguments.learn,
             temperature=arguments.temperature,
             repair=arguments.repair,
+            reroute=arguments.reroute,
             stderr=arguments.stderr,
             precision=arguments.precision,
             compiled=arguments.compile,
             bend=arguments.bend,
             bend_seconds=arguments.bend_seconds,
+            through=arguments.through,
         )
         announce(bar, [request])
         result = cast(BarrierNumbers, bar.compute(request).result)
@@ -104,6 +106,7 @@ def summarize(result: BarrierNumbers, said: Sequence[str] = ()) -> str:
     if result["function_error"] is not None:
         pairs.append(("function", describe_change(result["function_error"])))
     pairs += _list_soft(result)
+    pairs += list_passed(result.get("found") or {})
     if learned := _describe_learning(result.get("found") or {}):
         pairs.append(("learned", learned))
     pairs += _list_extras(result)
@@ -176,6 +179,17 @@ def _list_bounds(result: BarrierNumbers) -> list[tuple[str, str]]:
     return pairs
 
 
+def list_passed(found: MatcherReport) -> list[tuple[str, str]]:
+    """The checkpoints that were matched before the ends, in words; nothing where none were."""
+    if not (passed := found.get("through")):
+        return []
+    count = f"{len(passed)} pair{'s' * (len(passed) > 1)} of checkpoints"
+    said = [f"objective {passed[0]['objective']:.4f}"]
+    if len(passed) > 1:
+        said.append(f"{passed[-1]['objective']:.4f} of the last")
+    return [("through", f"{count}, {' to '.join(said)}")]
+
+
 def _describe_learning(found: MatcherReport) -> str:
     """What a method that learns did, in words."""
     history = found.get("history")
@@ -211,6 +225,8 @@ def _list_extras(result: BarrierNumbers) -> list[tuple[str, str]]:
         pairs += _list_bent(bent, result["unit"])
     if result.get("repair"):
         pairs.append(("repair", "hidden units renormalised between the ends"))
+    if result.get("rerouted"):
+        pairs.append(("routers", "fitted to the routing of both ends"))
     if routing := result.get("routing"):
         middle = len(routing["lam"]) // 2
         with_a, with_b = (fmean(each[middle]) for each in (routing["with_a"], routing["with_b"]))

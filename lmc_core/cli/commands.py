@@ -19,6 +19,7 @@ EXAMPLES = """examples:
   lmc barrier ./gpt2-a ./gpt2-b --task text:letters.txt --length 256 --examples 64 --seed 1
   lmc diff gpt2-plays-s0 gpt2-austen-s0
   lmc align vit-fashion-s0 vit-fashion-s1 --out aligned
+  lmc along gpt2-plays-s0 gpt2-plays-s1 --quantities sharpness,other-task --other-task austen
   lmc group vit-fashion-s0 vit-fashion-s1 vit-fashion-s2 --set seconds=300
   lmc merge vit-fashion-s0 vit-fashion-s1 --method ties --frame universe --set density=0.5 \
 --out merged
@@ -65,6 +66,12 @@ COMMANDS: dict[str, Command] = {
         typed.BARRIER,
         computes=True,
     ),
+    "along": Command(
+        "Measure sharpness, spectra, calibration and the loss on another task along the path "
+        "between two models, plain against aligned.",
+        typed.ALONG,
+        computes=True,
+    ),
     "group": Command(
         "Bring several models into one frame and measure the loss of their mean, of three the "
         "simplex.",
@@ -84,6 +91,11 @@ COMMANDS: dict[str, Command] = {
     "merge": Command(
         "Merge several models by every method and in every frame side by side.",
         typed.MERGE,
+        computes=True,
+    ),
+    "transport": Command(
+        "Carry a fine-tuning from one model to another, without training it.",
+        typed.TRANSPORT,
         computes=True,
     ),
     "sweep": Command(

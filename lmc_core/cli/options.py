@@ -116,6 +116,11 @@ def decimal(text: str) -> float:
     return value
 
 
+def places(text: str) -> tuple[float, ...]:
+    """Numbers with commas between them."""
+    return tuple(decimal(part) for part in text.split(",") if part.strip())
+
+
 def setting(text: str) -> tuple[str, Setting]:
     """Split NAME=VALUE; numbers become numbers."""
     name, equals, value = text.partition("=")
@@ -228,6 +233,14 @@ PAIR = (
     argument("a", metavar="A", help=MODEL),
     argument("b", metavar="B", help="the model that is moved; named like A"),
     *DATA,
+)
+THROUGH = argument(
+    "--through",
+    nargs=2,
+    metavar=("FOLDER_A", "FOLDER_B"),
+    help="folders with as many checkpoints of the runs that led to A and to B (see `lmc train "
+    "--keep-checkpoints`): the earliest are matched first, and each alignment is the start of the "
+    "next",
 )
 LEARN = count("--learn", "training examples to learn from (default: 8,000 images or 1,500 windows)")
 EXAMPLES = (

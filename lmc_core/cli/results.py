@@ -10,6 +10,7 @@ from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
 from lmc_core.figures.panel import name_setting
 from lmc_core.figures.text import barrier_words
+from lmc_core.look import PRODUCT
 from lmc_core.numbers import estimate
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> None:
     if store.foreign:
         print(
             f"{store.foreign} more {'was' if store.foreign == 1 else 'were'} written by a newer "
-            "version of LMC Explorer."
+            f"version of {PRODUCT}."
         )
 
 

@@ -1,4 +1,6 @@
-"""`lmc train NAME`: train a model of the zoo again, with its recipe's settings and seed."""
+"""`lmc train NAME`: train a model of the zoo again, with its recipe's settings and seed; with
+`--from MODEL --task NAME` fine-tune a model.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,14 @@ from pathlib import Path
 
 import torch
 
+from lmc_core.cli.folder import check_folder, require_apart
 from lmc_core.cli.output import print_json, table
 from lmc_core.errors import BadInput
 from lmc_core.folders import app_folder, assets
 from lmc_core.limits import require_counts
+from lmc_core.models.load import load
 from lmc_core.runs.inputs import find_device
+from lmc_core.training.finetune import RATE, STEPS, finetune
 from lmc_core.training.produce import produce
 from lmc_core.training.recipes import FURTHER, RECIPES, get_recipe
 
@@ -27,6 +32,12 @@ def run(arguments: argparse.Namespace) -> None:
             for r in (RECIPES | FURTHER).values()
         ]
         return print(table(("recipe", "family", "task", "seed", "steps", "batch"), rows, left=3))
+    if arguments.start is not None:
+        return tune(arguments)
+    if arguments.task is not None or arguments.rate is not None:
+        raise BadInput(
+            "--task and --rate are for fine-tuning; name a model with --from, or leave them out."
+        )
     if (arguments.name is None) == (not arguments.all):
         raise BadInput("Name one recipe, or give --all; `lmc train --list` names them.")
     changed = arguments.subset or arguments.steps is not None or arguments.seed is not None
@@ -35,11 +46,9 @@ def run(arguments: argparse.Namespace) -> None:
             "--all writes every model to its own folder with its own seed; leave out --out and "
             "--seed."
         )
-    require_counts(seed=arguments.seed, threads=arguments.threads)
-    if arguments.steps is not None and not 2 <= arguments.steps <= MOST_STEPS:
-        raise BadInput(f"--steps expects 2 to {MOST_STEPS:,}; {arguments.steps:,} came.")
-    if arguments.threads is not None and arguments.threads < 1:
-        raise BadInput(f"--threads expects at least 1; {arguments.threads} came.")
+    if arguments.keep is not None and arguments.out is None:
+        raise BadInput("--keep-checkpoints is for a run of your own; say with --out where it goes.")
+    _require_numbers(arguments)
     if arguments.name in FURTHER and arguments.out is None:
         raise BadInput(f"{arguments.name} is not shipped; say with --out where it goes.")
     recipes = []
@@ -63,9 +72,48 @@ def run(arguments: argparse.Namespace) -> None:
             device=device,
             subset=arguments.subset,
             report=lambda line: print(line, file=sys.stderr, flush=True),
+            keep=arguments.keep,
         )
         done.append({"name": model.name, "folder": str(folder), "scores": model.card["scores"]})
     print_json(done)
+
+
+def tune(arguments: argparse.Namespace) -> None:
+    """Fine-tune the model that --from names."""
+    if arguments.name is not None or arguments.all or arguments.subset:
+        raise BadInput("--from fine-tunes one model; leave out NAME, --all and --subset.")
+    if arguments.task is None or arguments.out is None:
+        raise BadInput("--from expects --task NAME to learn and --out DIR to write to.")
+    _require_numbers(arguments)
+    rate = RATE if arguments.rate is None else arguments.rate
+    if not 0 < rate < 1:
+        raise BadInput(f"--rate expects a number between 0 and 1; {rate:g} came.")
+    out: Path = arguments.out.absolute()
+    check_folder(out, False)
+    require_apart(out, [arguments.start])
+    device = find_device(arguments.device)
+    if arguments.threads is not None:
+        torch.set_num_threads(arguments.threads)
+    tuned = finetune(
+        load(arguments.start),
+        arguments.task,
+        out,
+        steps=arguments.steps or STEPS,
+        learning_rate=rate,
+        seed=arguments.seed or 0,
+        device=device,
+        report=lambda line: print(line, file=sys.stderr, flush=True),
+        keep=arguments.keep,
+    )
+    print_json([{"name": tuned.name, "folder": str(out), "scores": tuned.card["scores"]}])
+
+
+def _require_numbers(arguments: argparse.Namespace) -> None:
+    require_counts(seed=arguments.seed, threads=arguments.threads)
+    if arguments.steps is not None and not 2 <= arguments.steps <= MOST_STEPS:
+        raise BadInput(f"--steps expects 2 to {MOST_STEPS:,}; {arguments.steps:,} came.")
+    if arguments.threads is not None and arguments.threads < 1:
+        raise BadInput(f"--threads expects at least 1; {arguments.threads} came.")
 
 
 def default_folder(name: str, changed: bool) -> Path:

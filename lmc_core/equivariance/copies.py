@@ -22,7 +22,7 @@ length then. Otherwise nothing ties the units to the places that H(g) gives them
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any
@@ -44,10 +44,10 @@ from lmc_core.models.custom import own_model
 from lmc_core.paths.barrier import barrier
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import relative_difference, require_same_function
+from lmc_core.symmetry.layout import State
 from lmc_core.symmetry.spaces import SymmetryClass, at_most
 from lmc_core.tasks.task import Examples
 
-State = Mapping[str, Tensor]
 ELEMENT = 1  # of the group, whose copy the lines lead to: the first that moves anything
 POINTS = 11  # of a line
 CHECKED = 16  # examples on which the copies are compared with the function that they are of

@@ -14,7 +14,7 @@ from lmc_core.figures.layout import heading
 from lmc_core.figures.panel import Picture, one
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, strokes, template
 from lmc_core.figures.tables import Table
-from lmc_core.figures.text import Result, classes_sentence, method_title
+from lmc_core.figures.text import Result, classes_sentence, method_title, version_sentence
 from lmc_core.numbers import number
 from lmc_core.symmetry.spaces import KINDS
 
@@ -385,13 +385,7 @@ def overview_caption(result: Result) -> str:
         "The aligned model computes what the original does: largest relative difference of the "
         f"outputs {number(result['function_error'], digits=2)}.",
     ]
-    if result.get("versions"):
-        date = str(result.get("date", ""))[:10]
-        sentences.append(
-            f"LMC Explorer {result['versions'].get('lmc', '')}, torch "
-            f"{result['versions'].get('torch', '')}, {date}."
-        )
-    return " ".join(sentences)
+    return " ".join(filter(None, [*sentences, version_sentence(result)]))
 
 
 def spaces_table(result: Result) -> Table:

@@ -412,27 +412,7 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
     sentences += bent_sentences(results, names)
     sentences += dict.fromkeys(said for result in results for said in same_weights(result))
     for name, result in zip(names, results, strict=True):
-        how = "no alignment"
-        if result.get("method", "none") != "none":
-            method = method_title(str(result["method"]))
-            how = f"{method}; {classes_sentence(result.get('classes'))}"
-        where = number(result.get("barrier_lam"), digits=3)
-        largest = (
-            f", the largest value {number(result.get('barrier'))}" if result.get("at_zero") else ""
-        )
-        certain = f"; {words}" if (words := certainty_words(result)) else ""
-        sentences.append(
-            f"{name} ({how}): {barrier_words(result)}{largest} at \u03bb = {where}{certain}."
-        )
-        if is_above_plain(result, results):
-            sentences.append(f"This is {above_plain_words(result)}.")
-        if soft := result.get("soft"):
-            sentences.append(
-                f"It leads to an average of rows, which is another function (relative difference "
-                f"{number(soft['function_error'], digits=2)}): its loss is "
-                f"{number(soft['loss'])}, that of "
-                f"{result['models'][1]} {number(soft['loss_of_b'])}, to which the chord runs."
-            )
+        sentences += _describe_curve(name, result, results)
     errors = [
         r["function_error"]
         for r in results
@@ -445,6 +425,28 @@ def barrier_caption(results: Sequence[Result], labels: Sequence[str] | None = No
         )
     about = [*sentences, *notes(results), version_sentence(first), imported_sentence(results)]
     return " ".join(filter(None, about))
+
+
+def _describe_curve(name: str, result: Result, results: Sequence[Result]) -> list[str]:
+    """What a caption says of one of its curves: how its ends were aligned, and its barrier."""
+    how = "no alignment"
+    if result.get("method", "none") != "none":
+        how = f"{method_title(str(result['method']))}; {classes_sentence(result.get('classes'))}"
+    where = number(result.get("barrier_lam"), digits=3)
+    largest = (
+        f", the largest value {number(result.get('barrier'))}" if result.get("at_zero") else ""
+    )
+    certain = f"; {words}" if (words := certainty_words(result)) else ""
+    said = [f"{name} ({how}): {barrier_words(result)}{largest} at \u03bb = {where}{certain}."]
+    if is_above_plain(result, results):
+        said.append(f"This is {above_plain_words(result)}.")
+    if soft := result.get("soft"):
+        said.append(
+            f"It leads to an average of rows, which is another function (relative difference "
+            f"{number(soft['function_error'], digits=2)}): its loss is {number(soft['loss'])}, "
+            f"that of {result['models'][1]} {number(soft['loss_of_b'])}, to which the chord runs."
+        )
+    return said
 
 
 def _bands(results: Sequence[Result]) -> str:

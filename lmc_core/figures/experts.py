@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import heading, legend_row, padded, write
+from lmc_core.figures.layout import frame_cell, heading, legend_row, padded, write
 from lmc_core.figures.orders import STRONGEST, WAYS, layer_name, order_words, way_stroke
 from lmc_core.figures.style import (
     GROUNDS,
@@ -215,17 +215,8 @@ def _matrix(
     )
     for at, expert in enumerate(mixture["orders"][kind]):
         share = (costs[at][expert] - low) / max(high - low, 1e-12)
-        figure.add_shape(
-            type="rect",
-            xref=x,
-            yref=y,
-            x0=expert - 0.46,
-            x1=expert + 0.46,
-            y0=at - 0.46,
-            y1=at + 0.46,
-            line={"color": ink_on_loss(share, theme), "width": 2 if small else 1},
-            name=f"{kind} {layer}",
-        )
+        line = {"color": ink_on_loss(share, theme), "width": 2 if small else 1}
+        frame_cell(figure, (x, y), expert, at, line, f"{kind} {layer}")
 
 
 def _axes(

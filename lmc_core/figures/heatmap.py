@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 
 from lmc_core.analysis.block_means import block_edge, block_means
 from lmc_core.figures.alignment import copy_title, layer_title, space_title
-from lmc_core.figures.layout import heading
+from lmc_core.figures.layout import frame_cell, heading
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, template
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
@@ -179,17 +179,7 @@ def _assignment(figure: go.Figure, matrices: Matrices, index: int, theme: Theme)
     x, y = _axis(index, "x"), _axis(index, "y")
     if len(places) <= FRAMED:
         for i, j in enumerate(places):
-            figure.add_shape(
-                type="rect",
-                xref=x,
-                yref=y,
-                x0=j - 0.46,
-                x1=j + 0.46,
-                y0=i - 0.46,
-                y1=i + 0.46,
-                line={"color": ink, "width": 2},
-                name="matched",
-            )
+            frame_cell(figure, (x, y), j, i, {"color": ink, "width": 2}, "matched")
         return
     figure.add_scattergl(
         x=places,

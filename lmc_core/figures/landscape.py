@@ -29,7 +29,13 @@ from lmc_core.figures.style import (
     template,
 )
 from lmc_core.figures.tables import Table
-from lmc_core.figures.text import classes_sentence, imported_sentence, method_title, notes
+from lmc_core.figures.text import (
+    classes_sentence,
+    imported_sentence,
+    method_title,
+    notes,
+    version_sentence,
+)
 from lmc_core.numbers import number, percent
 
 HEIGHT, WIDTH = 510, 616  # pixels; the map is square, and above it is the scale of colours
@@ -369,14 +375,8 @@ def landscape_caption(scene: Landscape, paths: Sequence[Route] = ()) -> str:
             "Aligned models give the same outputs as the originals: largest relative difference "
             f"{number(facts['function_error'], digits=2)}."
         )
-    if origin := imported_sentence([facts]):
-        sentences.append(origin)
-    versions = facts.get("versions") or {}
-    if versions:
-        sentences.append(
-            f"LMC Explorer {versions.get('lmc', '')}, {str(facts.get('date', ''))[:10]}."
-        )
-    return " ".join(sentences)
+    written = version_sentence(facts, with_torch=False)
+    return " ".join(filter(None, [*sentences, imported_sentence([facts]), written]))
 
 
 def _how(facts: Facts) -> str:

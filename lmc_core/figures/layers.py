@@ -8,15 +8,14 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.layout import heading, legend_row
 from lmc_core.figures.panel import Picture, every
-from lmc_core.figures.style import GROUNDS, SMALL, Ground, Stroke, Theme, faint, strokes, template
+from lmc_core.figures.style import GROUNDS, SMALL, Ground, Stroke, Theme, hatched, strokes, template
 from lmc_core.figures.tables import Table
-from lmc_core.figures.text import Result, label_results, notes
+from lmc_core.figures.text import Result, label_results, notes, version_sentence
 from lmc_core.numbers import number
 
 TOP, FOOT, SIDE = 52, 104, 64  # pixels
 ROW = 22  # pixels of a row of the legend, of which a phone needs one for every setting
 TALL = 360  # pixels of the figure without its legend
-HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
 
 
 def layers_figure(
@@ -88,17 +87,7 @@ def _bars(
         x=places,
         y=values,
         name=name,
-        marker={
-            "color": faint(stroke.colour, 0.85),
-            "line": {"color": stroke.colour, "width": 1},
-            "pattern": {
-                "shape": HATCHES[place % len(HATCHES)],
-                "fillmode": "overlay",
-                "fgcolor": ground.paper,
-                "size": 6,
-                "solidity": 0.3,
-            },
-        },
+        marker=hatched(stroke.colour, place, ground),
         error_y={"type": "data", "array": errors, "color": ground.ink, "thickness": 1, "width": 2},
         customdata=list(zip(parts, errors, strict=True)),
         hovertemplate=f"<b>{name}</b><br>%{{customdata[0]}}: %{{y:.3f}} ± "
@@ -132,11 +121,8 @@ def layers_caption(results: Sequence[Result], labels: Sequence[str] | None = Non
             f"{name}: most for {result['parts'][worst]} ({number(result['cost'][worst])}), "
             f"all parts together {number(sum(result['cost']))}."
         )
-    versions = first.get("versions") or {}
-    return (
-        " ".join([*sentences, *notes(results)])
-        + f" LMC Explorer {versions.get('lmc', '')}, {str(first.get('date', ''))[:10]}."
-    )
+    written = version_sentence(first, with_torch=False)
+    return " ".join(filter(None, [*sentences, *notes(results), written]))
 
 
 def layers_table(results: Sequence[Result], labels: Sequence[str]) -> Table:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
 import plotly.graph_objects as go
@@ -213,3 +213,34 @@ def name_ends(
             shift=(shift, -drop),
             xanchor=anchor,
         )
+
+
+def frame_cell(
+    figure: go.Figure,
+    axes: tuple[str, str],
+    column: int,
+    row: int,
+    line: Mapping[str, object],
+    name: str,
+) -> None:
+    """Draw a frame around one cell of a heatmap.
+
+    Args:
+        figure: to draw in.
+        axes: names of both axes.
+        column: of the cell, from 0.
+        row: likewise.
+        line: its colour and width.
+        name: of the shape.
+    """
+    figure.add_shape(
+        type="rect",
+        xref=axes[0],
+        yref=axes[1],
+        x0=column - 0.46,
+        x1=column + 0.46,
+        y0=row - 0.46,
+        y1=row + 0.46,
+        line=dict(line),
+        name=name,
+    )

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from lmc_core.figures.barrier import HEIGHT, barrier_figure
 from lmc_core.figures.style import Theme
 from lmc_core.paths.curve import Curve
-from lmc_core.runs.kinds.barrier import curve_facts
+from lmc_core.runs.kinds.curve_facts import curve_facts
 
 
 def draw_curve(

@@ -24,7 +24,7 @@ from lmc_core.figures.style import (
     template,
 )
 from lmc_core.figures.tables import Table
-from lmc_core.figures.text import Result, classes_sentence, method_title
+from lmc_core.figures.text import Result, classes_sentence, method_title, version_sentence
 from lmc_core.numbers import estimate, number
 
 if TYPE_CHECKING:  # it loads torch
@@ -284,7 +284,6 @@ def fan_caption(result: Result, fan: FanNumbers) -> str:
         f"{estimate(fan['barrier'][i], fan['barrier_stderr'][i], 'nats')}"
         for i, ways in named_orders(fan)
     )
-    version = (result.get("versions") or {}).get("lmc", "")
     method = method_title(str(result.get("method", "weight")))
     if every and (matched := result.get("matched")):
         own = estimate(matched["barrier"], matched["barrier_stderr"], "nats")
@@ -296,8 +295,8 @@ def fan_caption(result: Result, fan: FanNumbers) -> str:
         f"of the {result['split']} split of {result['task']}: {named}; plain average: "
         f"{estimate(result['plain']['barrier'], result['plain']['barrier_stderr'], 'nats')}. Best "
         "and worst are chosen on these same examples. Largest relative difference of the outputs "
-        f"before and after alignment: {number(result['function_error'], digits=2)}. LMC Explorer "
-        f"{version}, {str(result.get('date', ''))[:10]}."
+        f"before and after alignment: {number(result['function_error'], digits=2)}. "
+        f"{version_sentence(result, with_torch=False)}"
     )
 
 

@@ -21,6 +21,7 @@ from lmc_core.figures.text import (
     method_title,
     version_sentence,
 )
+from lmc_core.look import PRODUCT
 from lmc_core.matching.methods import MANY_METHODS, METHODS
 from lmc_core.numbers import estimate, number
 from lmc_core.runs.computation import COMPUTATIONS, resolve
@@ -113,6 +114,7 @@ class Picture(Generic[N]):
         setting: result -> what it is called in lists; by default its method with its classes.
         labels: results of this kind alone -> what tells them apart.
         together: whether any number of results shares one figure.
+        share: of these, result -> what those of one figure have in common; None where all do.
         finding: results, labels -> one sentence with numbers; by default the headline.
     """
 
@@ -125,6 +127,7 @@ class Picture(Generic[N]):
     setting: Callable[[N], str] | None = None
     labels: Callable[[Sequence[N]], list[str]] | None = None
     together: bool = False
+    share: Callable[[N], str] | None = None
     finding: Callable[[Sequence[N], Sequence[str]], str] | None = None
 
 
@@ -187,10 +190,10 @@ def panels(
         strict: raise whatever keeps a result from being drawn.
     """
     names = list(labels) or label_stored(found)
-    shared: dict[tuple[str, int], list[int]] = {}
+    shared: dict[tuple[str, str], list[int]] = {}
     for index, each in enumerate(found):
         what = _what(each)
-        shared.setdefault((what, -1 if find_picture(what).together else index), []).append(index)
+        shared.setdefault((what, _find_place(what, each.result, index)), []).append(index)
     made: list[Panel] = []
     for (what, _), chosen in shared.items():
         each, called = [found[i] for i in chosen], [names[i] for i in chosen]
@@ -240,6 +243,19 @@ def between(result: Result) -> str:
     return (" \u2192 " if len(names) == 2 else ", ").join(names)
 
 
+def _find_place(what: str, result: Result, index: int) -> str:
+    """Which figure a result is drawn in: one for all of a kind, one for those that have something
+    in common, or its own.
+    """
+    picture = find_picture(what)
+    if not picture.together:
+        return str(index)
+    try:
+        return "all" if picture.share is None else f"all {picture.share(result)}"
+    except UNDRAWABLE:
+        return str(index)
+
+
 def _what(each: Stored[Result]) -> str:
     return str(each.request.get("what", ""))
 
@@ -256,7 +272,7 @@ def _alone(
     except UNDRAWABLE:
         pass
     caption = (
-        f"{label}: this result was written by a newer version of LMC Explorer; update this one to "
+        f"{label}: this result was written by a newer version of {PRODUCT}; update this one to "
         "see it."
     )
     table = Table.of(("Setting",), [[label]])

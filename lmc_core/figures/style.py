@@ -69,6 +69,7 @@ class Ground:
     grid: str
 
 
+HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
 GROUNDS: dict[Theme, Ground] = {
     "light": Ground("#ffffff", "#0f161c", "#58636d", "#e3e7eb"),
     "dark": Ground("#11171d", "#e8edf1", "#a3afb9", "#2b353e"),
@@ -166,6 +167,27 @@ def faint(colour: str, share: float) -> str:
     """Return a hexadecimal colour as `rgba` with that opacity."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{share})"
+
+
+def hatched(colour: str, place: int, ground: Ground) -> dict[str, object]:
+    """Return how a bar is filled: in its colour, and in lines that tell it from others without it.
+
+    Args:
+        colour: hexadecimal.
+        place: number of the bar among those beside it, from 0.
+        ground: what it stands on.
+    """
+    return {
+        "color": faint(colour, 0.85),
+        "line": {"color": colour, "width": 1},
+        "pattern": {
+            "shape": HATCHES[place % len(HATCHES)],
+            "fillmode": "overlay",
+            "fgcolor": ground.paper,
+            "size": 6,
+            "solidity": 0.3,
+        },
+    }
 
 
 def contrast(one: str, other: str) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+from lmc_core.look import PRODUCT
 from lmc_core.matching.methods import METHODS
 from lmc_core.numbers import estimate, number
 from lmc_core.symmetry.spaces import PLANES
@@ -125,7 +126,9 @@ def classes_sentence(classes: Mapping[str, str] | None) -> str:
 def label_setting(result: Result) -> str:
     """Return the method of a result with its classes in words."""
     method = str(result.get("method", "none"))
-    return setting_label(method, result.get("classes"), result.get("largest"))
+    name = setting_label(method, result.get("classes"), result.get("largest"))
+    passed = (result.get("found") or {}).get("through")
+    return f"{name}, through checkpoints" if passed else name
 
 
 def label_results(results: Sequence[Result], settings: Sequence[str] = ()) -> list[str]:
@@ -261,13 +264,13 @@ def notes(results: Sequence[Result]) -> list[str]:
     return list(dict.fromkeys(note for result in results for note in result.get("notes") or ()))
 
 
-def version_sentence(result: Result) -> str:
+def version_sentence(result: Result, with_torch: bool = True) -> str:
     """Return by which versions and when a result was computed; "" where it does not say."""
     versions = result.get("versions") or {}
     if not versions:
         return ""
-    torch = f", torch {versions['torch']}" if versions.get("torch") else ""
-    return f"LMC Explorer {versions.get('lmc', '')}{torch}, {str(result.get('date', ''))[:10]}."
+    torch = f", torch {versions['torch']}" if with_torch and versions.get("torch") else ""
+    return f"{PRODUCT} {versions.get('lmc', '')}{torch}, {str(result.get('date', ''))[:10]}."
 
 
 def imported_sentence(results: Sequence[Result]) -> str:

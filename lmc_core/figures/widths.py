@@ -11,7 +11,7 @@ from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.layout import heading, legend_row, padded, write
 from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, find_meaning, template
 from lmc_core.figures.tables import Table
-from lmc_core.figures.text import Result, barrier_words
+from lmc_core.figures.text import Result, barrier_words, version_sentence
 from lmc_core.matching.methods import METHODS
 from lmc_core.numbers import estimate, number
 
@@ -216,8 +216,7 @@ def curves_caption(results: Sequence[Result], rows: Sequence[Mapping[str, Any]])
         f"{narrow['parameters']:,} parameters), widened to the sizes of {wide['name']} (width "
         f"{wide['width']}, {wide['parameters']:,} parameters), to that model; {first['split']} "
         f"split of {first['task']}, {first['examples']:,} examples. Barriers, \u00b1 one standard "
-        f"error: {said}.{check} LMC Explorer {(first.get('versions') or {}).get('lmc', '')}, "
-        f"{str(first.get('date', ''))[:10]}."
+        f"error: {said}.{check} {version_sentence(first, with_torch=False)}"
     )
 
 

@@ -22,10 +22,9 @@ from lmc_core.models.model import Model
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.check import Double, relative_difference
 from lmc_core.symmetry.elements import Element
+from lmc_core.symmetry.layout import State
 from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks import Examples
-
-State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ BETWEEN = (
         (slider("lam", "Weight of network B", LAMBDAS, 0.0),),
         "Two networks of one architecture, trained on the same data from different seeds, each "
         "right on nine of ten images. Watch the answers while the line is walked. The barrier is "
-        "the largest excess over the chord between the end losses, measured on 1,000 images of "
+        "the largest excess over the chord between the end losses, measured on all 2,000 images of "
         "the test split; the curve here is that of 100.",
     ),
     Step(

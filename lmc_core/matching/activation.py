@@ -51,4 +51,5 @@ METHOD = Method(
     uses_data=True,
     pace=3e-6,
     orders_experts=True,
+    on_the_way=lambda settings: "activation",
 )

@@ -72,8 +72,13 @@ def match_activations(
     problem, unseen = _problem(given, found, settings.weights)
     moved = MatchingState(problem)
     before = moved.objective
-    order = sorted(problem.roots, key=lambda space: space.kind != "residual")
-    values = [before]
+    # the residual stream first, but last where a start says where it is: planes of heads come anew
+    # with every canonical form (`chain`), and are found from the stream
+    first = given.start is None
+    order = sorted(problem.roots, key=lambda space: (space.kind != "residual") == first)
+    if given.start is not None:
+        moved.take(given.start.to(problem.device).elements)
+    values = [moved.objective]
     rounds = 0
     while rounds < ROUNDS:
         start, reached = values[-1], []

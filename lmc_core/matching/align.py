@@ -10,12 +10,15 @@ from pathlib import Path
 from torch import Tensor
 
 from lmc_core.matching.aligned import AlignedPair
+from lmc_core.matching.chain import follow, require_as_many, way_share
 from lmc_core.matching.many import AlignedModels, align_models
 from lmc_core.matching.method import Method, learns
 from lmc_core.matching.methods import MANY_METHODS, METHODS
 from lmc_core.matching.pair import align_pair
+from lmc_core.models.checkpoints import list_checkpoints
+from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model
-from lmc_core.progress import Progress, ignore
+from lmc_core.progress import Progress, ignore, part
 from lmc_core.symmetry.spaces import SymmetryClass
 from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.seen_rows import find_seen_rows
@@ -23,6 +26,7 @@ from lmc_core.tasks.task import Examples
 from lmc_core.tasks.unmeasured import random_task
 
 CHECKED = 16  # examples the function check runs on
+Run = str | Path | Sequence[Model]  # checkpoints, or the folder that holds them
 
 
 def align(
@@ -38,6 +42,7 @@ def align(
     device: str = "cpu",
     checkpoint: Path | None = None,
     progress: Progress = ignore,
+    through: tuple[Run, Run] | None = None,
 ) -> AlignedPair:
     """Move the model `b` into the coordinates of `a`, exactly as `lmc barrier` does.
 
@@ -57,10 +62,14 @@ def align(
         device: where both models are matched and run.
         checkpoint: file that an interrupted run of learning goes on from; None to keep nothing.
         progress: told the share done and a few words; may raise to stop.
+        through: checkpoints of the runs that led to `a` and to `b`, the earliest first, or the
+            folders that hold them (`models.checkpoints`). They are matched first, and each
+            alignment is the start of the next; the last is that of the ends (`chain`).
 
     Raises:
         UnknownName: for a method or a setting that there is not.
-        BadInput: for a method that uses data without `train`.
+        BadInput: for a method that uses data without `train`, or takes no start; for unequal
+            numbers of checkpoints.
         Incompatible: if the models have no common layout, or tell other classes apart.
         Inadmissible: if a class is larger than a space admits.
         FunctionChanged: if either model's outputs moved by more than rounding.
@@ -68,18 +77,38 @@ def align(
     chosen: Method[object] = METHODS[method]
     configured = chosen.configured(settings)
     learning = _split(train, seed, device, checkpoint) if chosen.uses_data else None
-    return align_pair(
+    inputs, masks = _checked((a, b), examples), find_seen_rows(a, b)
+    chain, after = None, progress
+    if through is not None:
+        share = way_share(method, settings)
+        way, after = part(progress, 0.0, share), part(progress, share, 1.0)
+        runs = [_list_run(run) for run in through]
+        require_as_many(*map(len, runs))
+        pairs = ((_open(one), _open(two)) for one, two in zip(*runs, strict=True))
+        found = inputs, classes, method, settings, masks, way, learning, device, seed
+        chain = follow((a, b), pairs, len(runs[0]), *found)
+    pair = align_pair(
         a,
         b,
-        _checked((a, b), examples),
+        inputs,
         classes,
         method,
         configured,
-        find_seen_rows(a, b),
-        progress,
+        masks,
+        after,
         learning=learning,
         device=device,
+        start=None if chain is None else chain.start,
     )
+    return pair if chain is None else chain.attach(pair)
+
+
+def _list_run(run: Run) -> list[Path] | list[Model]:
+    return list_checkpoints(Path(run)) if isinstance(run, str | Path) else list(run)
+
+
+def _open(checkpoint: Path | Model) -> Model:
+    return checkpoint if isinstance(checkpoint, Model) else load_folder(checkpoint)
 
 
 def align_many(

@@ -142,12 +142,8 @@ def canonical(
         The rewritten model, in float64 (`symmetry.arithmetic`) unless `in_place`; a lazily read one
         is rewritten when it is read, in float32, and takes no memory.
     """
-    rewrite, given = model.family.rewrite(model.config), model.state
-    if rewrite.tied and not rewrite.tied.stays:
-        blocks = (block for block in model.layout.blocks if block.parameter == rewrite.tied.table)
-        written = {axis.space for block in blocks for axis in block.axes if axis.space}
-        if any(class_of(model.layout.spaces[name], classes).mixes for name in written):
-            model = untied(model)
+    given = model.state
+    model = untied_for(model, classes)
     if is_lazy(model.state):
         rewrite = model.family.rewrite(model.config)
         return model.with_state(CanonicalState(model.layout, rewrite, model.state, classes))
@@ -163,6 +159,19 @@ def canonical(
                     each.pop(name, None)
     rewrite_in_place(model.layout, model.family.rewrite(model.config), state, classes)
     return model.with_state(state)
+
+
+def untied_for(model: Model, classes: Classes) -> Model:
+    """The model with a head of its own where the chosen classes turn the stream between the token
+    table and the head; otherwise the model itself.
+    """
+    rewrite = model.family.rewrite(model.config)
+    if rewrite.tied and not rewrite.tied.stays:
+        blocks = (block for block in model.layout.blocks if block.parameter == rewrite.tied.table)
+        written = {axis.space for block in blocks for axis in block.axes if axis.space}
+        if any(class_of(model.layout.spaces[name], classes).mixes for name in written):
+            return untied(model)
+    return model
 
 
 def _working(tensor: Tensor, in_place: bool, device: torch.device) -> Tensor:

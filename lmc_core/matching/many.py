@@ -5,7 +5,7 @@ that their maps compose to.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -152,11 +152,7 @@ def align_models(
     """
     chosen_method = MANY_METHODS[method]
     settings = settings if settings is not None else chosen_method.settings()
-    if learns(settings) and learning is None:
-        raise BadInput(
-            f"The method {method} learns from data; give examples of a training split, or set "
-            "steps=0."
-        )
+    _require_examples(method, settings, learning)
     begin = time.perf_counter()
     models = whole_forms(models)
     chosen = choose_classes(models[0].layout.spaces, classes)
@@ -165,17 +161,11 @@ def align_models(
     rewritten = tuple(in_shared_rows(wholes))
 
     def keeps(found: Sequence[Alignment]) -> bool:
-        return all(
-            check.keeps(number, form.with_state(alignment.apply(form.layout, form.state)))
-            for number, (form, alignment) in enumerate(zip(wholes, found, strict=True))
-        )
+        return all(check.keeps(*each) for each in enumerate(_move(wholes, found)))
 
     group = ManyInput(rewritten, chosen, masks or {}, learning, progress, keeps)
     alignments, trace = chosen_method.match(group, settings)
-    double = [
-        model.with_state(alignment.apply(model.layout, model.state))
-        for model, alignment in zip(wholes, alignments, strict=True)
-    ]
+    double = list(_move(wholes, alignments))
     moved = tuple(in_float32(model) for model in double)
     seconds = time.perf_counter() - begin - check.seconds
     errors = check.require(double, moved)
@@ -184,6 +174,20 @@ def align_models(
     found = tuple(alignments), trace, tuple(errors), cycle_error(between(alignments)), seconds
     shared = tuple(in_shared_rows(moved))
     return AlignedModels(shared, *found, moved if unequal_rows(shared, moved) else ())
+
+
+def _require_examples(method: str, settings: object, learning: Learning | None) -> None:
+    if learns(settings) and learning is None:
+        raise BadInput(
+            f"The method {method} learns from data; give examples of a training split, or set "
+            "steps=0."
+        )
+
+
+def _move(models: Sequence[Model], alignments: Sequence[Alignment]) -> Iterator[Model]:
+    """Each model where its alignment brings it."""
+    for model, alignment in zip(models, alignments, strict=True):
+        yield model.with_state(alignment.apply(model.layout, model.state))
 
 
 def unequal_rows(shared: Sequence[Model], wholes: Sequence[Model]) -> bool:

@@ -34,6 +34,8 @@ class MatcherInput:
         seed: of everything that is drawn.
         keeps: whether B moved by an alignment still computes what it did, as it is checked of what
             is returned.
+        start: what brings B near A as far as is known, where the search begins; None for a search
+            that finds its own start.
     """
 
     a: Model
@@ -47,6 +49,7 @@ class MatcherInput:
     checkpoint: Path | None = None
     seed: int = 0
     keeps: Callable[[Alignment], bool] = lambda alignment: True
+    start: Alignment | None = None
 
     @property
     def layout(self) -> Layout:

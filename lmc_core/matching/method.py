@@ -62,6 +62,9 @@ class Method(Configurable[S]):
         match_widths: widens the narrow one of two models of unequal widths and finds the whole
             alignment (`widths.match_widths`, with the settings of this method); None for weight
             matching, from where `match` goes on.
+        on_the_way: by its settings the name of the method that matches earlier checkpoints of both
+            models, if its search begins at the alignment that is given (`MatcherInput.start`); None
+            for a method that takes no start.
     """
 
     match: Callable[[MatcherInput, S], tuple[Alignment, Trace]]
@@ -73,6 +76,7 @@ class Method(Configurable[S]):
     bends: bool = False
     orders_experts: bool = False
     match_widths: MatchWidths[S] | None = None
+    on_the_way: Callable[[S], str] | None = None
 
     @property
     def label(self) -> str:

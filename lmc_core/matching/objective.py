@@ -10,15 +10,17 @@ float32 (`symmetry.arithmetic`). All is computed where the parameters are.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lmc_core.matching.metric import stream_metrics
 from lmc_core.models.lazy import is_lazy, shapes
+from lmc_core.side_by_side import T, side_by_side
 from lmc_core.symmetry.alignment import read_pieces
-from lmc_core.symmetry.arithmetic import find_device, precise_type
+from lmc_core.symmetry.arithmetic import find_device, inner, precise_type
 from lmc_core.symmetry.layout import Block, Layout, State, rows, unrows
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
@@ -79,6 +81,8 @@ class Objective:
             self._compare_readers(power)
         self.means = self._find_means()
         self.weights = dict.fromkeys((block.name for block in self.blocks), 1.0)
+        # <a_p, b_p> of the blocks of large models with nothing moved, from the same look at them
+        self.products: dict[str, float] = {}
         norms = self._square_norms()
         if unit_weights:
             self._weigh_layers(norms, sizes)
@@ -86,14 +90,16 @@ class Objective:
             sum(self.weights[name] * (one * two) ** 0.5 for name, (one, two) in norms.items())
             or 1.0
         )
-        self.roots = [space for space in layout.spaces.values() if space.within is None]
+        spaces = list(layout.spaces.values())
+        self.roots = [space for space in spaces if space.within is None]
         self.children = {
-            name: [s for s in layout.spaces.values() if s.within == name] for name in layout.spaces
+            each.name: [space for space in spaces if space.within == each.name] for each in spaces
         }
-        self.touching = {
-            name: [block for block in self.blocks if any(axis.space == name for axis in block.axes)]
-            for name in layout.spaces
-        }
+        self.touching = {each.name: self._find_touching(each.name) for each in spaces}
+
+    def _find_touching(self, space: str) -> list[Block]:
+        """The blocks with an axis in a space."""
+        return [block for block in self.blocks if any(axis.space == space for axis in block.axes)]
 
     def _compare_readers(self, power: float) -> None:
         """Set the metric in which readers of each stream that mixes are compared."""
@@ -109,12 +115,17 @@ class Objective:
 
     def _find_means(self) -> dict[tuple[str, int], Tensor]:
         """The means that blocks ignore, by block and side."""
-        return {
-            (block.name, side): self._mean(block, state, block.ignores_mean_over)
+        wanted = {
+            (block.name, side): partial(self._mean, block, state, block.ignores_mean_over)
             for block in self.blocks
             if block.ignores_mean_over is not None
             for side, state in enumerate(self.states)
         }
+        return dict(zip(wanted, self._each(list(wanted.values())), strict=True))
+
+    def _each(self, pieces: Sequence[Callable[[], T]]) -> Iterator[T]:
+        """What independent pieces of work give; of large models these are done side by side."""
+        return (piece() for piece in pieces) if self.held else side_by_side(pieces, self.device)
 
     def _mean(self, block: Block, state: State, axes: int | tuple[int, ...]) -> Tensor:
         """The mean of a block over some axes, which are kept with one entry."""
@@ -141,16 +152,19 @@ class Objective:
 
     def _square_norms(self) -> dict[str, list[float]]:
         """The squared norm of every block, of A and of B, as they are compared (`parts`)."""
-        return {
-            block.name: [
-                sum(
-                    float(part.square().sum(dtype=precise_type(self.device)))
-                    for part in self.parts(block, side)
-                )
-                for side in (0, 1)
-            ]
-            for block in self.blocks
-        }
+        looks = self._each([partial(self._look_at, block) for block in self.blocks])
+        norms = {}
+        for block, (one, two, both) in zip(self.blocks, looks, strict=True):
+            norms[block.name] = [one, two]
+            if not self.held:
+                self.products[block.name] = both
+        return norms
+
+    def _look_at(self, block: Block) -> list[float]:
+        """|a_p|^2, |b_p|^2 and <a_p, b_p>."""
+        parts = zip(self.parts(block, 0), self.parts(block, 1), strict=True)
+        found = [torch.stack([inner(a, a), inner(b, b), inner(a, b)]) for a, b in parts]
+        return torch.stack(found).sum(0).tolist()
 
     def _weigh_layers(self, norms: Mapping[str, Sequence[float]], sizes: float) -> None:
         """Give all blocks of a layer the weight n_l^sizes / (|a_l| |b_l|)."""

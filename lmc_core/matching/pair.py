@@ -57,6 +57,7 @@ def align_pair(
     device: str = "cpu",
     seed: int = 0,
     checkpoint: Path | None = None,
+    start: Alignment | None = None,
 ) -> AlignedPair:
     """Move `b` into the coordinates of `a`.
 
@@ -78,6 +79,9 @@ def align_pair(
             CPU.
         seed: of what methods draw that get no `learning`, which has its own.
         checkpoint: file that an interrupted run of such a method goes on from.
+        start: what moves `b` near `a` after the canonical rewrite, by maps that keep lengths, as
+            matching finds them; the search begins there, for methods that have `on_the_way`, and
+            two models of one width with one kind of head (`chain`).
 
     Returns:
         Both models in one frame, in float32 and on the CPU, with the measured function error.
@@ -101,7 +105,7 @@ def align_pair(
     check = FunctionCheck((a, in_order_of(a, b)), few_enough(inputs, a), in_place, device)
     chosen = choose_classes(a.layout.spaces, classes)
     drawn = learning or Drawn(str(check.inputs.device), checkpoint, seed)
-    found = _match(check, chosen, chosen_method, configured, masks, progress, drawn)
+    found = _match(check, chosen, chosen_method, configured, masks, progress, drawn, start)
     single = [in_float32(model) for model in found.wholes]
     spent = time.perf_counter() - begin - check.seconds
     error = max(check.require(found.wholes, single))
@@ -111,11 +115,14 @@ def align_pair(
     pair = pair_of_wholes(
         here[0], here[1], alignment, found.trace, error, spent, found.places, bend=bend
     )
-    if found.averaged is None:
-        return pair
+    return pair if found.averaged is None else _add_soft_end(pair, found.averaged, check)
+
+
+def _add_soft_end(pair: AlignedPair, averaged: Model, check: FunctionCheck) -> AlignedPair:
+    """A pair with an end whose rows are averages, and how far its outputs are from those of B."""
     reference = check.before[1] if pair.whole is None else run(pair.b, check.inputs)
-    moved = relative_difference(reference, run(found.averaged, check.inputs))
-    return replace(pair, soft=SoftEnd(in_float32(found.averaged, "cpu"), moved))
+    moved = relative_difference(reference, run(averaged, check.inputs))
+    return replace(pair, soft=SoftEnd(in_float32(averaged, "cpu"), moved))
 
 
 @dataclass(frozen=True)
@@ -146,6 +153,7 @@ def _match(
     masks: Mapping[str, Tensor] | None,
     progress: Progress,
     drawn: Learning | Drawn,
+    start: Alignment | None = None,
 ) -> _Match:
     """Rewrite both models, bring them to one width, and move the second by the method."""
     held, (a, b) = None, check.models
@@ -164,7 +172,9 @@ def _match(
         whole = wholes[1]
         return check.keeps(1, whole.with_state(found.apply(whole.layout, whole.state)))
 
-    given = MatcherInput(left, right, chosen, masks or {}, progress=progress, keeps=keeps)
+    given = MatcherInput(
+        left, right, chosen, masks or {}, progress=progress, keeps=keeps, start=start
+    )
     given = replace(given, **vars(drawn))
     alignment, trace = method.match(given if held is None else given.within(0.1, 1.0), settings)
     alignment = alignment.to("cpu" if is_lazy(right.state) else find_device(right.state))

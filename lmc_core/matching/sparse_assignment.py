@@ -31,6 +31,7 @@ SMALL = 3000  # units; so few are solved at once
 SPREAD = 0.58
 CANDIDATES = 48  # of a row at first
 SOLVED = 4  # times the candidates are added to before all entries are looked at together
+PIECE = 2**18  # entries that are looked at together: 1 MB, which stays in a core's own memory
 STEPS = 2**24  # from the smallest entry to the largest
 
 
@@ -68,7 +69,7 @@ def _from_candidates(similarity: Tensor) -> Tensor | None:
     unit = float(high - low) / STEPS
     if not (unit > 0 and np.isfinite(unit)):
         return None
-    order = similarity.argmax(1)
+    order = similarity.max(1).indices  # half the time of argmax
     distinct = len(order.unique())
     if distinct < SPREAD * n:
         return None
@@ -101,18 +102,49 @@ def _solve_until_proved(similarity: Tensor, low: float, unit: float) -> Tensor |
 def _candidates(similarity: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and columns of the largest entries of every row, of the largest of every column, and of
     the diagonal, which makes sure that there is an order among them.
+
+    Of a row these are all that exceed what so many of as many normal numbers of its mean and
+    standard deviation exceed; where that gives far too few or too many, it is searched.
     """
     n = len(similarity)
-    most = similarity.topk(CANDIDATES, 1, sorted=False).indices
+    beyond = float(torch.special.ndtri(torch.tensor(1 - CANDIDATES / n, dtype=torch.float64)))
+    step = max(1, PIECE // n)
+    found: list[Tensor] = []
+    largest, of_column = torch.full((n,), -torch.inf), torch.zeros(n, dtype=torch.int64)
+    for start in range(0, n, step):
+        part = similarity[start : start + step]
+        values, rows = part.max(0)
+        of_column = torch.where(values > largest, rows + start, of_column)
+        largest = torch.maximum(largest, values)
+        found.append(_largest_of_rows(part, beyond) + start * n)
     places = torch.arange(n)
-    found = torch.cat(
-        [
-            (places[:, None] * n + most).flatten(),
-            similarity.argmax(0) * n + places,
-            places * (n + 1),
-        ]
-    ).unique()
-    return found // n, found % n
+    found += [of_column * n + places, places * (n + 1)]
+    every = torch.cat(found).sort().values.unique_consecutive()
+    return every // n, every % n
+
+
+def _largest_of_rows(part: Tensor, beyond: float) -> Tensor:
+    """Flat numbers of the largest entries of some rows; for `beyond` standard deviations above the
+    mean see `_candidates`.
+    """
+    n = part.shape[1]
+    mean = part.mean(1, keepdim=True)
+    spread = (part - mean).norm(dim=1, keepdim=True) / n**0.5
+    places = _where_above(part, mean + beyond * spread)
+    counts = torch.bincount(places // n, minlength=len(part))
+    odd = (counts < CANDIDATES // 4) | (counts > CANDIDATES * 4)
+    if not odd.any():
+        return places
+    rows = odd.nonzero()
+    most = part[rows[:, 0]].topk(CANDIDATES, 1, sorted=False).indices
+    return torch.cat([places[~odd[places // n]], (rows * n + most).flatten()])
+
+
+def _where_above(part: Tensor, limits: Tensor) -> Tensor:
+    """Flat numbers of the entries above the limit of their row, by NumPy, which compares and finds
+    a few of many several times faster than torch.
+    """
+    return torch.from_numpy(np.flatnonzero(part.numpy() > limits.numpy()))
 
 
 def _solve(rows: Tensor, columns: Tensor, values: Tensor, n: int) -> Tensor:
@@ -137,12 +169,17 @@ def _potentials(
     own = order[rows] == columns
     taken = torch.empty_like(v)
     taken[rows[own]] = values[own]
-    step, start = values - taken[rows], order[rows]
+    # column by column, each of which has its entry on the diagonal
+    sorted_ = columns.argsort(stable=True)
+    begins = torch.searchsorted(columns[sorted_], torch.arange(len(order))).numpy()
+    step, start = ((values - taken[rows])[sorted_].numpy(), order[rows][sorted_].numpy())
+    longest = v.numpy()
     for _ in range(len(order)):
-        longer = v.scatter_reduce(0, columns, v[start] + step, "amax")
-        if longer.equal(v):
+        longer = np.maximum(np.maximum.reduceat(longest[start] + step, begins), longest)
+        if np.array_equal(longer, longest):
             break
-        v = longer
+        longest = longer
+    v = torch.from_numpy(longest)
     return taken - v[order], v
 
 
@@ -152,14 +189,14 @@ def _broken(similarity: Tensor, u: Tensor, v: Tensor, low: float, unit: float) -
     """
     n = len(similarity)
     found = []
-    step = max(1, 2**22 // n)
+    step = max(1, PIECE // n)
     left, right = (u * unit + low).float(), (v * unit).float()
-    near = 1e-6 * float(similarity.abs().max() + left.abs().max() + right.abs().max())
+    largest = max(-low, low + STEPS * unit)
+    near = 1e-6 * (largest + float(left.abs().max() + right.abs().max()))
     for start in range(0, n, step):
         part = similarity[start : start + step].float() - right
-        part -= left[start : start + step, None]
-        rows, columns = (part > -near).nonzero(as_tuple=True)
-        rows += start
+        places = _where_above(part, left[start : start + step, None] - near)
+        rows, columns = places // n + start, places % n
         values = ((similarity[rows, columns].double() - low) / unit).round() - u[rows] - v[columns]
         broken = (values > 0).nonzero()[:, 0]
         broken = broken[values[broken].argsort(descending=True)[: CANDIDATES * step]]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lmc_core.matching.objective import Objective
+from lmc_core.side_by_side import side_by_side
 from lmc_core.symmetry.alignment import Alignment, act_on_block, is_constant
-from lmc_core.symmetry.arithmetic import Total, precise_type
+from lmc_core.symmetry.arithmetic import Total, inner, zeros
 from lmc_core.symmetry.elements import Element, Monomial, Permutation, converted
 from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
@@ -38,7 +40,11 @@ class MatchingState:
         self._moving: dict[str, Element] = {}
         # Gram matrices, before B moved, of large blocks that one space alone touches
         self._edges: dict[str, Tensor] = {}
-        self._values: dict[str, Tensor] = {}  # of blocks whose value is known
+        # of blocks whose value is known
+        self._values = {
+            name: zeros(device=problem.device) + problem.weights[name] * product
+            for name, product in problem.products.items()
+        }
         # what the residual stream has last seen, B as it stands
         self._sums: tuple[str, Tensor, Tensor | None] | None = None
         self._joint: tuple[str, Tensor] | None = None  # the value of all blocks that touch it
@@ -91,6 +97,8 @@ class MatchingState:
         """
         found = {False: self._square(space)}
         unmoved: Total | None = None
+        products: list[Callable[[], Tensor]] = []
+        into: list[tuple[Total, float]] = []
         for block in self.problem.touching[space.name]:
             weight = self.problem.weights[block.name] * shares.get(block.name, 1.0)
             if weight == 0:
@@ -100,10 +108,19 @@ class MatchingState:
                 found[order] = self._square(space)
             size = math.prod(self.problem.shape(block))
             if self.problem.held or order or size <= space.size**2:
-                found[order].add(self._product(block, space, self.pairs(block)), weight)
+                products.append(partial(self._gram, block, space))
+                into.append((found[order], weight))
                 continue
             unmoved = unmoved or self._square(space)
-            unmoved.add(self._unmoved_gram(block, space), weight)
+            products.append(partial(self._unmoved_gram, block, space))
+            into.append((unmoved, weight))
+        made = (
+            (product() for product in products)
+            if self.problem.held
+            else side_by_side(products, self.problem.device)
+        )
+        for (total, weight), product in zip(into, made, strict=True):
+            total.add(product, weight)
         plain, ordered = found[False].value, found[True].value if True in found else None
         if unmoved is not None:
             # a (T b)^T = (a b^T) T^T; what matching finds keeps lengths, so that T^-T = T
@@ -114,13 +131,24 @@ class MatchingState:
     def _square(self, space: Space) -> Total:
         return Total(space.size, space.size, device=self.problem.device)
 
+    def _gram(self, block: Block, space: Space) -> Tensor:
+        """The Gram matrix a b^T of a block along a root space, B as it stands."""
+        return self._product(block, space, self.pairs(block))
+
     def _product(
         self, block: Block, space: Space, pairs: Iterator[tuple[Tensor, Tensor]]
     ) -> Tensor:
-        """The Gram matrix a b^T along a root space, float64 `[n, n]`."""
-        layout, total = self.problem.layout, self._square(space)
+        """The Gram matrix a b^T along a root space, `[n, n]`; of a block in pieces float64."""
+        layout, total, product = self.problem.layout, None, None
         for x, y in pairs:
-            total.add(layout.rows(x, block, space.name) @ layout.rows(y, block, space.name).mT)
+            if product is not None:
+                total = total or self._square(space)
+                total.add(product)
+            product = layout.rows(x, block, space.name) @ layout.rows(y, block, space.name).mT
+        assert product is not None
+        if total is None:
+            return product
+        total.add(product)
         return total.value
 
     def _unmoved_gram(self, block: Block, space: Space) -> Tensor:
@@ -143,19 +171,46 @@ class MatchingState:
             half: whether products are in bfloat16.
         """
         layout, n = self.problem.layout, space.size
-        found: dict[bool, Tensor] = {}
+        blocks: dict[bool, list[Block]] = {False: [], True: []}
         for block in self.problem.touching[space.name]:
-            order = block.axes[block.axis(space.name)].role == "order"
-            if order not in found:
-                found[order] = torch.zeros(n, n, device=self.problem.device)
+            blocks[block.axes[block.axis(space.name)].role == "order"].append(block)
+
+        def add_up(those: list[Block]) -> Tensor:
+            total = torch.zeros(n, n, device=self.problem.device)
+            for block in those:
+                for x, y in self.pairs(block):
+                    a, b = (layout.rows(side, block, space.name) for side in (x, y))
+                    total.addmm_(a, b.mT, alpha=self.problem.weights[block.name])
+            return total
+
+        plain, ordered = (
+            self._half_similarity(those, space) if half and those else add_up(those)
+            for those in blocks.values()
+        )
+        return plain, ordered if blocks[True] else None
+
+    def _half_similarity(self, blocks: Sequence[Block], space: Space) -> Tensor:
+        """The weighted sum of products `[n, n]`, in one product of all blocks in bfloat16: adding
+        up matrices of this size takes as long as multiplying.
+        """
+        layout, half = self.problem.layout, torch.bfloat16
+        moving = {
+            name: converted(element, self.problem.device, half)
+            for name, element in self._moving.items()
+            if any(axis.space == name for block in blocks for axis in block.axes)
+        }
+        left, right = [], []
+        for block in blocks:
             weight = self.problem.weights[block.name]
-            for x, y in self.pairs(block):
-                a, b = layout.rows(x, block, space.name), layout.rows(y, block, space.name)
-                if half:
-                    a, b = a.bfloat16(), b.bfloat16()
-                found[order].add_(a @ b.mT, alpha=weight)
-        plain = found.get(False)
-        return torch.zeros(n, n) if plain is None else plain, found.get(True)
+            pairs = zip(self.problem.parts(block, 0), self.problem.parts(block, 1), strict=True)
+            for x, y in pairs:
+                # by rows, and the other side by columns: other orders take twice as long
+                left.append(layout.rows((x * weight).to(half), block, space.name).contiguous())
+                moved = self._act(block, y.to(half), moving)
+                right.append(layout.rows(moved, block, space.name).mT.contiguous())
+        a, b = torch.cat(left, 1), torch.cat(right)
+        del left, right
+        return (a @ b).float()
 
     def stands(self, root: Space) -> bool:
         """Whether everything that a space of a large model sees is where it was when the space was
@@ -219,8 +274,7 @@ class MatchingState:
 
     def _value(self, block: Block) -> Tensor:
         if block.name not in self._values:
-            exact = precise_type(self.problem.device)
-            total = sum((x * y).sum(dtype=exact) for x, y in self.pairs(block))
+            total = sum(inner(x, y) for x, y in self.pairs(block))
             self._values[block.name] = torch.as_tensor(self.problem.weights[block.name] * total)
         return self._values[block.name]
 

@@ -83,4 +83,5 @@ METHOD = Method(
     pace=3e-6,
     share=0.2,
     orders_experts=True,
+    on_the_way=lambda settings: "weight",
 )

@@ -23,7 +23,8 @@ Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, section 3.2) for permutatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ from lmc_core.matching.steps import solve
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.weight import ALL, EDGES, WeightSettings
 from lmc_core.progress import part
+from lmc_core.side_by_side import side_by_side
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import Element, converted, random_element
 from lmc_core.symmetry.layout import Layout, State
@@ -52,6 +54,7 @@ RANK = {torch.float64: 1e-9, torch.float32: 1e-5}
 # take four fifths of the time and add 3 % to the objective
 WORTH = 0.01
 USUAL_ROUNDS = 25  # until convergence, for the progress shown
+GIVEN = "given"  # name of a start that is an alignment, such as that of earlier checkpoints
 
 
 def match_by_weights(given: MatcherInput, settings: WeightSettings) -> tuple[Alignment, Trace]:
@@ -64,6 +67,7 @@ def match_by_weights(given: MatcherInput, settings: WeightSettings) -> tuple[Ali
         settings,
         given.masks,
         part(given.progress, words="matching the weights"),
+        given.start,
     )
 
 
@@ -75,6 +79,7 @@ def match_weights(
     settings: WeightSettings | None = None,
     masks: Mapping[str, Tensor] | None = None,
     progress: Callable[[float], None] = lambda share: None,
+    first: Alignment | None = None,
 ) -> tuple[Alignment, Trace]:
     """Find the alignment that moves `b` onto `a`.
 
@@ -88,6 +93,7 @@ def match_weights(
         masks: by parameter, the weight of each row (bool or float `[rows]`); tokens never seen
             carry no information.
         progress: called with the share done, in [0, 1]; may raise to stop.
+        first: where the search begins, in place of the starts of the settings.
 
     Returns:
         The alignment, and the trace of its objective.
@@ -97,7 +103,9 @@ def match_weights(
     streams = [root for root in problem.roots if root.kind == "residual"]
     moving = any(problem.chosen(stream) is not SymmetryClass.NONE for stream in streams)
     searches: list[_Search] = []
-    for start in settings.starts if moving else settings.starts[:1]:
+    if first is not None:
+        searches.append(_Search(problem, GIVEN, settings.experts, first))
+    for start in () if first is not None else settings.starts[: None if moving else 1]:
         if start != ALL or not any(search.determined for search in searches):
             searches.append(_Search(problem, start, settings.experts))
     scouting = settings.scout_rounds * (len(searches) - 1)
@@ -150,7 +158,9 @@ def _made(stream: Space) -> bool:
 class _Search:
     """One start of the cycle, and how far it has come."""
 
-    def __init__(self, problem: Objective, start: str | int, experts: str):
+    def __init__(
+        self, problem: Objective, start: str | int, experts: str, first: Alignment | None = None
+    ):
         self.start, self.experts = start, experts
         self.moved = MatchingState(problem)
         self.before = self.moved.objective
@@ -158,9 +168,16 @@ class _Search:
         self.values: list[float] = []
         # whether the edges alone say where every direction of the stream goes
         self.determined = False
+        self.roots = sorted(problem.roots, key=lambda space: space.kind == "residual")
         # what a latent stream is made from stands still when it is visited first; tables alone say
         # where their own stream goes
-        for turn in (_from_tables, lambda stream: stream.kind == "residual", _made):
+        if first is not None:
+            self.moved.take(first.to(problem.device).elements)
+        for turn in (
+            ()
+            if first is not None
+            else (_from_tables, lambda stream: stream.kind == "residual", _made)
+        ):
             for stream in filter(turn, problem.roots):
                 self.moved.take(self._first_visit(stream))
         if self.moved.known:
@@ -224,14 +241,38 @@ class _Search:
         return self.gains[-1] >= enough
 
     def round(self) -> None:
-        """Visit every space once, the residual stream last."""
+        """Visit every space once, the residual stream last; of a large model those that touch no
+        common block side by side.
+        """
         before = self.values[-1] if self.values else float("-inf")
         seen: list[Tensor] = []
-        for root in sorted(self.moved.problem.roots, key=lambda space: space.kind == "residual"):
-            self.moved.take(solve(self.moved, root, experts=self.experts))
-            if self.moved.known:
-                seen.append(self.moved.value)
+        problem = self.moved.problem
+        for roots in (
+            [[root] for root in self.roots] if problem.held else apart(problem, self.roots)
+        ):
+            visits = [partial(solve, self.moved, root, experts=self.experts) for root in roots]
+            for step in list(side_by_side(visits, problem.device)):
+                self.moved.take(step)
+                if self.moved.known:
+                    seen.append(self.moved.value)
         if not self.moved.known:
             seen.append(self.moved.value)
         self.values += torch.stack(seen).tolist()  # one copy from an accelerator for a whole round
         self.gains.append(self.values[-1] - before)
+
+
+def apart(problem: Objective, roots: Sequence[Space]) -> list[list[Space]]:
+    """Root spaces in their order, divided where one touches a block that one before it touches:
+    visits of those between see nothing of each other. A residual stream stands alone, as what it
+    has seen tells the objective.
+    """
+    found: list[list[Space]] = []
+    taken: set[str] = set()
+    for root in roots:
+        own = {space.name for space in problem.tree(root)}
+        if not found or root.kind == "residual" or taken & problem.neighbours(root):
+            found.append([])
+            taken = set()
+        found[-1].append(root)
+        taken |= own
+    return found

@@ -8,19 +8,19 @@ lazy as well: a parameter is merged when it is asked for, as it is when a checkp
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadInput, Incompatible, UnknownName
 from lmc_core.lazy_torch import torch
 from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.models.mixing import weighted
+from lmc_core.symmetry.layout import State
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-State: TypeAlias = "Mapping[str, Tensor]"
 # parameters -> loss in nats and share correct, on data that is not the test
 Judge = Callable[[State], tuple[float, float]]
 STAND_INS = ("mean", "first")  # what takes the place of a common ancestor where there is none

@@ -10,6 +10,7 @@ from lmc_core.errors import BadInput
 from lmc_core.matching.many import whole_forms
 from lmc_core.merging.ingredients import Ingredients, Judge
 from lmc_core.merging.measure import measure
+from lmc_core.merging.method import MergeMethod
 from lmc_core.merging.methods import MERGES
 from lmc_core.models.lazy import is_lazy
 from lmc_core.models.mixing import shared_card
@@ -68,31 +69,34 @@ def merge(
             "An output ensemble is several models and not one; measure it with `merging.measure`, "
             "or choose another way to merge."
         )
-    if chosen.chooses is not None and any(is_lazy(model.state) for model in models):
-        raise BadInput(
-            f"The way to merge called {chosen.title} measures models and needs them in memory; "
-            "load them whole, or choose another way to merge."
-        )
+    _require_memory(chosen, models)
     every = whole_forms([*models, *([] if ancestor is None else [ancestor])])
     shared = in_shared_rows(every)
     judge = None
     if chosen.chooses is not None and validation is not None:
         judge = _make_judge(shared[0], validation.first(chosen.chooses(configured)), device)
-    merged = chosen.merge(
-        Ingredients(
-            states=[model.state for model in shared[: len(models)]],
-            names=[model.name for model in models],
-            weights=weights,
-            ancestor=None if ancestor is None else shared[-1].state,
-            stand_in=stand_in,
-            judge=judge,
-            progress=part(progress, words=f"merging: {chosen.title}"),
-        ),
-        configured,
+    ingredients = Ingredients(
+        states=[model.state for model in shared[: len(models)]],
+        names=[model.name for model in models],
+        weights=weights,
+        ancestor=None if ancestor is None else shared[-1].state,
+        stand_in=stand_in,
+        judge=judge,
+        progress=part(progress, words=f"merging: {chosen.title}"),
     )
+    merged = chosen.merge(ingredients, configured)
     card = {**shared_card(models), **({"about": merged.about} if merged.about else {})}
     title = name or " + ".join(model.name for model in models)
     return extended(shared[0].with_state(merged.state, name=title, card=card), every[0])
+
+
+def _require_memory(chosen: MergeMethod[object], models: Sequence[Model]) -> None:
+    """Refuse lazily read models for a method that measures them."""
+    if chosen.chooses is not None and any(is_lazy(model.state) for model in models):
+        raise BadInput(
+            f"The way to merge called {chosen.title} measures models and needs them in memory; "
+            "load them whole, or choose another way to merge."
+        )
 
 
 def _make_judge(model: Model, examples: Examples, device: str) -> Judge:

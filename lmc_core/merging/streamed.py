@@ -104,26 +104,27 @@ def write_streamed_merge(
         progress=progress,
         **(settings or {}),  # type: ignore[arg-type]  # the method reads and checks them
     )
-    shares = normalised(weights, len(models))
     own = None if ancestor is None else {"name": ancestor.name, "digest": ancestor.digest}
-    card = {
-        **shared_card(models),
-        "merged": {
-            "models": [
-                {"name": model.name, "digest": model.digest, "weight": share}
-                for model, share in zip(models, shares, strict=True)
-            ],
-            "ancestor": own or ({"stand_in": stand_in} if chosen.ancestor else None),
-            "method": chosen.name,
-            "title": chosen.title,
-            "source": chosen.source,
-            "settings": dict(vars(configured)),
-            "about": {},
-            "frame": "none",
-            "measured": {},
-        },
-        "scores": {},
-        **(about or {}),
+    origin = {
+        "models": _list_shares(models, weights),
+        "ancestor": own or ({"stand_in": stand_in} if chosen.ancestor else None),
+        "method": chosen.name,
+        "title": chosen.title,
+        "source": chosen.source,
+        "settings": dict(vars(configured)),
+        "about": {},
+        "frame": "none",
+        "measured": {},
     }
+    card = {**shared_card(models), "merged": origin, "scores": {}, **(about or {})}
     written = write_merged(merged, folder, card, dtype, progress=progress)
     return {"written": written, **card}
+
+
+def _list_shares(models: Sequence[Model], weights: Sequence[float]) -> list[dict[str, object]]:
+    """The models with their digests and what each has of the whole."""
+    shares = normalised(weights, len(models))
+    return [
+        {"name": model.name, "digest": model.digest, "weight": share}
+        for model, share in zip(models, shares, strict=True)
+    ]

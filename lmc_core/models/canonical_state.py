@@ -13,17 +13,27 @@ n x n on L and R, without the inverse of either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lmc_core.models.lazy import LazyState, is_lazy, shapes
+from lmc_core.side_by_side import side_by_side
 from lmc_core.symmetry.alignment import Alignment, act_on_block, chunks, is_identity
-from lmc_core.symmetry.canonical import Blocks, along, balance_whole, fold, rewrite_blocks
+from lmc_core.symmetry.canonical import (
+    Blocks,
+    Step,
+    along,
+    balance_whole,
+    fold,
+    independent,
+    rewrite_blocks,
+)
 from lmc_core.symmetry.elements import Element
 from lmc_core.symmetry.layout import Block, Layout, State
 from lmc_core.symmetry.rewrite import Norm, Product, Rewrite
@@ -31,13 +41,16 @@ from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass
 
 # relative; a singular value of a product below this is rounding, and its coordinate is not used
 NOTHING = 1e-13
+CPU = torch.device("cpu")  # where what is lazily read comes to
 
 
 class Change(Protocol):
     """Something done to a block, or to a piece that is cut along an axis without a space."""
 
     def apply(self, value: Tensor, block: Block, layout: Layout) -> Tensor:
-        """The block, or the piece, after it."""
+        """The block, or the piece, after it; what is given may be written into, as new memory costs
+        more than the change itself.
+        """
         ...
 
 
@@ -50,7 +63,7 @@ class Scaled:
 
     def apply(self, value: Tensor, block: Block, layout: Layout) -> Tensor:
         """See `Change`."""
-        return value * along(self.factors.to(value.dtype), value, block.axis(self.space))
+        return value.mul_(along(self.factors.to(value.dtype), value, block.axis(self.space)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ class Centred:
 
     def apply(self, value: Tensor, block: Block, layout: Layout) -> Tensor:
         """See `Change`."""
-        return value - value.mean(block.axis(self.space), keepdim=True)
+        return value.sub_(value.mean(block.axis(self.space), keepdim=True))
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class Folded:
         gain = self.gain.to(value.dtype)
         offset = None if self.offset is None else self.offset.to(value.dtype)
         axis = block.axis(self.norm.space)
-        return fold(value, axis, gain, offset, self.norm.centred, True)[0]
+        return fold(value, axis, gain, offset, self.norm.centred, True, out=value)[0]
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,12 @@ class Mapped:
         found = layout.copies(value, block, self.space)
         moved = found * values[..., None] if self.diagonal else values @ found
         return layout.uncopies(moved, block, tuple(value.shape), self.space)
+
+
+class _Latest(threading.local):
+    """The parameter that a thread has read last, with its name."""
+
+    parameter: tuple[str, Tensor] | None = None
 
 
 class CanonicalState(LazyState):
@@ -119,7 +138,7 @@ class CanonicalState(LazyState):
             self._read,
         )
         self.layout, self.original = layout, state
-        self._latest: tuple[str, Tensor] | None = None
+        self._latest = _Latest()
         self._changes = _NotedBlocks(self)
         rewrite_blocks(self._changes, rewrite, classes)
 
@@ -131,13 +150,13 @@ class CanonicalState(LazyState):
 
     def raw(self, name: str) -> Tensor:
         """A parameter as it is stored; the latest fused one is kept, for it is read by blocks."""
-        latest = self._latest
+        latest = self._latest.parameter
         if latest is not None and latest[0] == name:
             return latest[1]
-        self._latest = None  # two are not held at once
+        self._latest.parameter = None  # two are not held at once
         found = self.original[name]
         if len(self._blocks[name]) > 1:
-            self._latest = name, found
+            self._latest.parameter = name, found
         return found
 
     def _read(self, name: str) -> Tensor:
@@ -186,9 +205,14 @@ class MovedState(LazyState):
                 axis.space in self._moving for axis in block.axes
             ):
                 continue
-            for part in chunks(self._layout.view({name: found}, block), block, self._moving):
-                part.copy_(act_on_block(self._layout, block, part.double(), self._moving))
+            parts = chunks(self._layout.view({name: found}, block), block, self._moving)
+            moves = [partial(self._move, block, part) for part in parts]
+            for _ in side_by_side(moves, found.device):
+                pass
         return found
+
+    def _move(self, block: Block, part: Tensor) -> None:
+        part.copy_(act_on_block(self._layout, block, part.double(), self._moving))
 
 
 class _NotedBlocks(Blocks):
@@ -219,9 +243,10 @@ class _NotedBlocks(Blocks):
             yield from (part.to(dtype) for part in chunks(self._held[block.name], block))
             return
         view = self.view(block.name) if stored is None else stored
+        changes = self._noted.get(block.name, ())
         for part in chunks(view, block):
-            value = part.to(dtype)
-            for change in self._noted.get(block.name, ()):
+            value = part.to(dtype, copy=bool(changes))
+            for change in changes:
                 value = change.apply(value, block, self.layout)
             yield value
 
@@ -251,7 +276,7 @@ class _NotedBlocks(Blocks):
     def _note(self, name: str, change: Change) -> None:
         if name in self._held:
             self._held[name] = change.apply(
-                self._held[name], self.layout.by_name[name], self.layout
+                self._held[name].clone(), self.layout.by_name[name], self.layout
             )
         else:
             self._noted.setdefault(name, []).append(change)
@@ -273,6 +298,8 @@ class _NotedBlocks(Blocks):
             if bool(offset.any()):
                 value = self[name]
                 self[bias] = self[bias] + (value * along(offset, value, axis)).sum(axis)
+            offset = None
+        if offset is not None and not bool(offset.any()):
             offset = None
         self._note(name, Folded(norm, gain, offset))
 
@@ -310,6 +337,16 @@ class _NotedBlocks(Blocks):
             self._map(
                 names, space, values.diagonal(dim1=-2, dim2=-1) if diagonal else values, diagonal
             )
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Take the steps of several layers side by side."""
+
+        def take_all(own: Sequence[Callable[[], None]]) -> None:
+            for step in own:
+                step()
+
+        for _ in side_by_side([partial(take_all, own) for own in independent(steps)], CPU):
+            pass
 
     def _map(self, names: Sequence[str], space: Space, values: Tensor, diagonal: bool) -> None:
         for name in names:

@@ -8,6 +8,7 @@ holds safetensors by now may differ from `pickle`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -151,7 +152,10 @@ def _neox(width: int, depth: int, heads: int) -> dict[str, int]:
 
 def public() -> tuple[PublicFamily, ...]:
     """The catalogue, small models first within each kind."""
-    small, base, coarse = "vit_small_patch16_224", "vit_base_patch16_224", "vit_base_patch32_224"
+    return (*_list_text_models(), *_list_image_models())
+
+
+def _list_text_models() -> tuple[PublicFamily, ...]:
     return (
         *(
             PublicFamily(
@@ -169,32 +173,8 @@ def public() -> tuple[PublicFamily, ...]:
             )
             for size, parameters in PYTHIAS.items()
         ),
-        PublicFamily(
-            "Mistral GPT-2 small",
-            "GPT-2 small trained five times with different seeds on OpenWebText.",
-            MISTRAL,
-            tuple(f"hf:stanford-crfm/{name}-gpt2-small-x{seed}" for name, seed in SEEDS),
-            124_439_808,
-            GPT2 | SMALL,
-            f"{TRAINED} (stanford-crfm, mistral, conf/models/)",
-            False,
-            "text",
-            TEXT,
-            True,
-        ),
-        PublicFamily(
-            "Mistral GPT-2 medium",
-            "GPT-2 medium trained five times with different seeds on OpenWebText.",
-            MISTRAL,
-            tuple(f"hf:stanford-crfm/{name}-gpt2-medium-x{seed}" for name, seed in MEDIUM_SEEDS),
-            354_823_168,
-            GPT2 | MEDIUM,
-            f"{TRAINED} (stanford-crfm, mistral, conf/models/)",
-            False,
-            "text",
-            TEXT,
-            True,
-        ),
+        _mistral("small", SEEDS, 124_439_808, SMALL),
+        _mistral("medium", MEDIUM_SEEDS, 354_823_168, MEDIUM),
         PublicFamily(
             "MultiBERTs",
             "BERT base, uncased, trained 25 times with different seeds.",
@@ -208,6 +188,30 @@ def public() -> tuple[PublicFamily, ...]:
             TEXT,
             True,
         ),
+    )
+
+
+def _mistral(
+    size: str, seeds: Iterable[tuple[str, int]], parameters: int, sizes: Config
+) -> PublicFamily:
+    return PublicFamily(
+        f"Mistral GPT-2 {size}",
+        f"GPT-2 {size} trained five times with different seeds on OpenWebText.",
+        MISTRAL,
+        tuple(f"hf:stanford-crfm/{name}-gpt2-{size}-x{seed}" for name, seed in seeds),
+        parameters,
+        GPT2 | sizes,
+        f"{TRAINED} (stanford-crfm, mistral, conf/models/)",
+        False,
+        "text",
+        TEXT,
+        True,
+    )
+
+
+def _list_image_models() -> tuple[PublicFamily, ...]:
+    small, base, coarse = "vit_small_patch16_224", "vit_base_patch16_224", "vit_base_patch32_224"
+    return (
         _timm(
             small,
             22_050_664,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 from lmc_core.models.common import untied
@@ -93,7 +94,8 @@ def read_row(reference: str) -> Row:
     full = full_reference(reference)
     model = load(full)
     sizes, seed = model.family.sizes(model.config), model.card.get("seed")
-    return {
+    source = model.card.get("from")
+    row: Row = {
         "name": model.name,
         "reference": full,
         "family": model.family.name,
@@ -107,6 +109,9 @@ def read_row(reference: str) -> Row:
         "digest": model.digest,
         "notes": list(model.notes),
     }
+    if isinstance(source, Mapping) and (origin := source.get("digest")):
+        row["origin"] = str(origin)
+    return row
 
 
 def dimension(model: Model) -> dict[str, int]:

@@ -23,6 +23,7 @@ class Row(TypedDict):
     scores: Scores
     digest: str
     notes: NotRequired[list[str]]
+    origin: NotRequired[str]  # digest of the model that it was fine-tuned from
 
 
 class ModelRow(TypedDict):

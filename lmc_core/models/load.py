@@ -115,21 +115,14 @@ def load(
     return replace(model, notes=(*notes, *model.notes)) if notes else model
 
 
-def find_folder(reference: str | Path) -> Path:
-    """Return the folder a reference means, fetched if it is one of the hub's; one given as a path
-    need not exist.
+def find_folders(reference: str | Path) -> list[Path]:
+    """The folders that a reference is read from, fetched if they are the hub's: the model's, then
+    those of its adapters; one given as a path need not exist.
 
     Raises:
         UnknownName: if the zoo, the hub or timm has no such model.
         BadInput: for a model of the hub that is not in the local cache while there is no
             connection.
-    """
-    return _folder(_parsed(reference))
-
-
-def find_folders(reference: str | Path) -> list[Path]:
-    """The folders that a reference is read from: the model's, then those of its adapters; see
-    `find_folder`.
     """
     found = _parsed(reference)
     return [_folder(found), *map(_adapter_folder, found.adapters)]

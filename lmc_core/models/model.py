@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from lmc_core.models.lazy import PIECE, all_finite, is_lazy, shapes
 from lmc_core.models.precision import rounded, types_to_write, wide_type
 from lmc_core.models.streaming import write_streamed
 from lmc_core.progress import Progress, ignore
+from lmc_core.side_by_side import side_by_side
 from lmc_core.symmetry.arithmetic import find_device
 from lmc_core.symmetry.layout import Layout
 
@@ -102,13 +103,20 @@ class Model:
         """
         self.layout.check(shapes(self.state))
         padded = token_tables(self) if self.rows is not None else ()
-        for name, tensor in self.state.items():
-            if not all_finite(tensor[: self.rows] if name in padded else tensor):
+        lazy = is_lazy(self.state)
+        looks = [partial(self._is_finite, name, name in padded) for name in self.state]
+        finite = side_by_side(looks, torch.device("cpu")) if lazy else (look() for look in looks)
+        for name, known in zip(self.state, finite, strict=True):
+            if not known:
                 raise NotFinite(
                     f"The parameter {name!r} of {self.name} holds values that are not finite "
                     "numbers."
                 )
         return self
+
+    def _is_finite(self, name: str, padded: bool) -> bool:
+        tensor = self.state[name]
+        return all_finite(tensor[: self.rows] if padded else tensor)
 
     def _repr_html_(self) -> str:
         """What the model is, its spaces with their largest classes, and where its parameters are,

@@ -7,7 +7,7 @@ queries and keys, activation, norms before or after a layer), never from a famil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lmc_core.models.structure import Structure
@@ -137,76 +137,17 @@ def attention(
             where they can.
     """
     groups = groups or heads
-    outer = shared_heads or f"heads.{tag}"
-    if shared_heads is None:
-        what = "each head has a softmax of its own"
-        if groups < heads:
-            what = (
-                f"each of the {groups} key and value heads serves {heads // groups} queries, "
-                "which move with it"
-            )
-        s.space(outer, "heads", groups, NONE if fixed else PERMUTATIONS, fixed or what)
+    outer = shared_heads or _head_space(s, tag, heads, groups, fixed)
     plus, minus = f"+{outer}", f"-{outer}"
+    plus_q, minus_q = plus, minus
     if groups < heads:
-        inner = s.space(
-            f"queries.{tag}",
-            "queries",
-            heads // groups,
-            NONE if fixed else PERMUTATIONS,
-            fixed or "queries that share one key head can change places, never across key heads",
-            outer,
-        )
+        reason = "queries that share one key head can change places, never across key heads"
+        kind = NONE if fixed else PERMUTATIONS
+        inner = f"queries.{tag}"
+        s.space(inner, "queries", heads // groups, kind, fixed or reason, outer)
         plus_q, minus_q = f"{plus} +{inner}", f"{minus} -{inner}"
-    else:
-        plus_q, minus_q = plus, minus
-    plane = f"query-key.{tag}"
-    if clipped and not normed:
-        reason = "queries and keys are clipped to a symmetric range coordinate by coordinate: "
-        reason += (
-            "only quarter turns of rotary pairs keep it"
-            if pairs
-            else "only signs and exchanges keep it"
-        )
-        s.space(
-            plane, "query-key", head_dim, TURNS if pairs else SIGNED, reason, outer, pairs=pairs
-        )
-    elif normed == "rms" and pairs:
-        reason = (
-            "rotary positions turn pairs, and norms on queries and keys scale coordinates "
-            "one by one: one sign per pair"
-        )
-        s.space(plane, "query-key", head_dim, PAIR_SIGNS, reason, outer, pairs=pairs)
-    elif normed and pairs:
-        reason = (
-            "norms on queries and keys see the mean of a head's coordinates and scale them "
-            "one by one, and rotary "
-        )
-        s.space(plane, "query-key", head_dim, NONE, reason + "positions tell them apart", outer)
-    elif normed:
-        reason = "norms on queries and keys have one gain per coordinate, common to all heads"
-        s.space(plane, "query-key", head_dim, PERMUTATIONS if normed == "layer" else SIGNED, reason)
-    elif pairs and pairs.rotated:
-        reason = "rotary positions leave one scaled rotation per frequency pair"
-        if pairs.rotated < head_dim:
-            reason += (
-                f", and any invertible map of the {head_dim - pairs.rotated} coordinates "
-                "that are not rotated"
-            )
-        s.space(plane, "query-key", head_dim, ROTARY, reason, outer, pairs=pairs)
-    else:
-        s.space(
-            plane, "query-key", head_dim, LINEAR, "only the product of query and key is seen", outer
-        )
-    values = f"value-output.{tag}"
-    if clipped:
-        reason = (
-            "values are clipped to a symmetric range coordinate by coordinate: only signs "
-            "and exchanges keep it"
-        )
-        s.space(values, "value-output", value_dim or head_dim, SIGNED, reason, outer)
-    else:
-        reason = "only the product of value and output is seen"
-        s.space(values, "value-output", value_dim or head_dim, LINEAR, reason, outer)
+    plane = _query_key_plane(s, tag, head_dim, outer, pairs, normed, clipped)
+    values = _value_plane(s, tag, value_dim or head_dim, outer, clipped)
     return Attention(
         f"{plus_q} +{plane}",
         f"{plus} -{plane}",
@@ -215,6 +156,79 @@ def attention(
         plane,
         values,
     )
+
+
+def _head_space(s: Structure, tag: str, heads: int, groups: int, fixed: str | None) -> str:
+    """The order of the heads, or of the key and value heads where queries share them."""
+    what = "each head has a softmax of its own"
+    if groups < heads:
+        what = (
+            f"each of the {groups} key and value heads serves {heads // groups} queries, "
+            "which move with it"
+        )
+    kind = NONE if fixed else PERMUTATIONS
+    return s.space(f"heads.{tag}", "heads", groups, kind, fixed or what)
+
+
+def _query_key_plane(
+    s: Structure,
+    tag: str,
+    size: int,
+    outer: str,
+    pairs: Pairs | None,
+    normed: str | None,
+    clipped: bool,
+) -> str:
+    """What queries and keys are compared in; for the arguments see `attention`."""
+    name = f"query-key.{tag}"
+    if clipped and not normed:
+        keeps = "quarter turns of rotary pairs keep" if pairs else "signs and exchanges keep"
+        reason = (
+            "queries and keys are clipped to a symmetric range coordinate by coordinate: "
+            f"only {keeps} it"
+        )
+        kind = TURNS if pairs else SIGNED
+        return s.space(name, "query-key", size, kind, reason, outer, pairs=pairs)
+    if normed == "rms" and pairs:
+        reason = (
+            "rotary positions turn pairs, and norms on queries and keys scale coordinates "
+            "one by one: one sign per pair"
+        )
+        return s.space(name, "query-key", size, PAIR_SIGNS, reason, outer, pairs=pairs)
+    if normed and pairs:
+        reason = (
+            "norms on queries and keys see the mean of a head's coordinates and scale them "
+            "one by one, and rotary positions tell them apart"
+        )
+        return s.space(name, "query-key", size, NONE, reason, outer)
+    if normed:
+        reason = "norms on queries and keys have one gain per coordinate, common to all heads"
+        return s.space(
+            name, "query-key", size, PERMUTATIONS if normed == "layer" else SIGNED, reason
+        )
+    if pairs and pairs.rotated:
+        reason = "rotary positions leave one scaled rotation per frequency pair"
+        if pairs.rotated < size:
+            reason += (
+                f", and any invertible map of the {size - pairs.rotated} coordinates "
+                "that are not rotated"
+            )
+        return s.space(name, "query-key", size, ROTARY, reason, outer, pairs=pairs)
+    reason = "only the product of query and key is seen"
+    return s.space(name, "query-key", size, LINEAR, reason, outer)
+
+
+def _value_plane(s: Structure, tag: str, size: int, outer: str, clipped: bool) -> str:
+    """What a head's values are written in and its output map reads."""
+    name, kind = f"value-output.{tag}", LINEAR
+    reason = "only the product of value and output is seen"
+    if clipped:
+        kind = SIGNED
+        reason = (
+            "values are clipped to a symmetric range coordinate by coordinate: only signs "
+            "and exchanges keep it"
+        )
+    return s.space(name, "value-output", size, kind, reason, outer)
 
 
 def attention_products(
@@ -342,15 +356,7 @@ def fused_by_group(
         group, inner = pattern.split()
         patterns[part] = f"{group} {each + j}/{each + 2} {inner}"
     rows = s.size(at.key) * (each + 2)
-    weights = [(f"{on}.{part}.weight", f"{pattern} {reads}") for part, pattern in patterns.items()]
-    s.fused(f"{name}.weight", (rows, s.size(reads)), weights)
-    if bias:
-        s.fused(
-            f"{name}.bias",
-            (rows,),
-            [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()],
-        )
-    return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in patterns]
+    return write_fused(s, on, name, rows, patterns, reads, bias)
 
 
 def fused_in_thirds(
@@ -359,14 +365,37 @@ def fused_in_thirds(
     """The same, stored as all queries, then all keys, then all values."""
     patterns = {"query": f"0/3 {at.query}", "key": f"1/3 {at.key}", "value": f"2/3 {at.value}"}
     rows = 3 * s.size(at.key)
+    return write_fused(s, on, name, rows, patterns, reads, bias)
+
+
+def write_fused(
+    s: Structure,
+    on: str,
+    name: str,
+    rows: int,
+    patterns: Mapping[str, str],
+    reads: str = "-residual",
+    bias: bool = True,
+) -> list[tuple[str, str | None]]:
+    """Add several linear layers that are stored as one.
+
+    Args:
+        s: what is being written down.
+        on: the blocks are called `on.PART.weight` and so on.
+        name: of the layer in the state dict.
+        rows: of its matrix.
+        patterns: part -> which rows are its own, and what they write to, in their order.
+        reads: what it reads.
+        bias: whether it has one.
+
+    Returns:
+        The readers of the norm before.
+    """
     weights = [(f"{on}.{part}.weight", f"{pattern} {reads}") for part, pattern in patterns.items()]
     s.fused(f"{name}.weight", (rows, s.size(reads)), weights)
     if bias:
-        s.fused(
-            f"{name}.bias",
-            (rows,),
-            [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()],
-        )
+        biases = [(f"{on}.{part}.bias", pattern) for part, pattern in patterns.items()]
+        s.fused(f"{name}.bias", (rows,), biases)
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in patterns]
 
 

@@ -12,9 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 
 import torch
 from torch import Tensor, nn
+
+from lmc_core.side_by_side import side_by_side
+
+CPU = torch.device("cpu")  # where lazily read parameters come to
 
 
 class StreamedParameters:
@@ -68,14 +73,17 @@ class StreamedParameters:
 
     def _place(self, owners: list[nn.Module]) -> Callable[[], None]:
         """Read the parameters that modules hold themselves; returns what takes them away again."""
-        empty: list[tuple[nn.Module, str, nn.Parameter]] = []
-        read: dict[int, nn.Parameter] = {}
-        for owner in owners:
-            for leaf, parameter in owner.named_parameters(recurse=False):
-                if id(parameter) not in read:
-                    value = self._read(self._first[id(parameter)])
-                    read[id(parameter)] = nn.Parameter(value, requires_grad=False)
-                empty.append((owner, leaf, parameter))
+        empty = [
+            (owner, leaf, parameter)
+            for owner in owners
+            for leaf, parameter in owner.named_parameters(recurse=False)
+        ]
+        names = {id(parameter): self._first[id(parameter)] for _, _, parameter in empty}
+        values = side_by_side([partial(self._read, name) for name in names.values()], CPU)
+        read = {
+            number: nn.Parameter(value, requires_grad=False)
+            for number, value in zip(names, values, strict=True)
+        }
         for owner, leaf, parameter in empty:
             owner._parameters[leaf] = read[id(parameter)]
 

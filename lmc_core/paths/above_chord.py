@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 from torch import Tensor
 
@@ -29,7 +28,7 @@ SINGLE = 1e-6  # relative error of a loss that single precision leaves, after so
 
 def above_chord(
     lam: Tensor, above: Tensor, groups: Tensor | None, rounding: float, name: str = "excess"
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Mean, errors, band and midpoint of what lies above a chord, and ``at_zero`` (of a drop
     ``drop_at_zero``).
 
@@ -59,7 +58,7 @@ def above_chord(
 
 def crossfitted(
     above: Tensor, groups: Tensor | None, choose: Callable[[Tensor], Tensor], name: str
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """The value at the maximum without the bias of having looked for it: ``NAME_crossfit``,
     ``NAME_crossfit_stderr``.
 
@@ -79,7 +78,7 @@ def crossfitted(
     return {f"{name}_crossfit": value, f"{name}_crossfit_stderr": error}
 
 
-def drop_facts(found: Curve) -> dict[str, Any]:
+def drop_facts(found: Curve) -> dict[str, object]:
     """How far the accuracy lies below the chord of the ends: ``drop`` and the like, and
     ``largest_drop`` with its place.
 

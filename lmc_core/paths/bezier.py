@@ -15,7 +15,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict, cast
@@ -36,12 +36,12 @@ from lmc_core.models.model import Model
 from lmc_core.paths.line import Line
 from lmc_core.progress import Progress
 from lmc_core.settings import choice
+from lmc_core.symmetry.layout import State
 from lmc_core.tasks.evaluator import batch_size
 from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.task import IGNORED, Examples, InMemory
 from lmc_core.tasks.training_state import read_state, save_state
 
-State = Mapping[str, Tensor]
 WARM = 20  # steps until the full rate
 WATCHED = (0.25, 0.5, 0.75)  # where the held-out loss is measured
 SAVE_LEAST = 1.0  # seconds between two saves, so that a run that is killed early is not lost

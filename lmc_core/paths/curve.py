@@ -163,12 +163,8 @@ def curve(
         BadInput: for fewer than three points, or more than anyone can mean, or a standard error
             that is not above 0.
     """
-    require_counts(points=points, refine=refine)
+    require_points(points, refine)
     require_goal(stderr)
-    if points < 3:
-        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
-    if refine < 0:
-        raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
     found = Rounds(line, examples, points + refine, stderr, device, progress, mode, most)
     grid = torch.linspace(0, 1, points, dtype=torch.float64)
     at_once = stderr is None and keep is None
@@ -189,6 +185,19 @@ def curve(
         found.add_examples(found.next)
         told(_curve(found))
     return _curve(found)
+
+
+def require_points(points: int, refine: int) -> None:
+    """Refuse numbers of points that make no curve.
+
+    Raises:
+        BadInput: for fewer than three points, or more than anyone can mean.
+    """
+    require_counts(points=points, refine=refine)
+    if points < 3:
+        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
+    if refine < 0:
+        raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
 
 
 def _fits(begun: Curve, grid: Tensor, refine: int, there: int) -> bool:

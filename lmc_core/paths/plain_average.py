@@ -9,7 +9,6 @@ the average is confidently wrong and loses more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
 
@@ -69,7 +68,7 @@ def plain_losses(
     return list(lam), losses
 
 
-def against_plain(found: Curve, plain: tuple[list[float], Tensor]) -> dict[str, Any]:
+def against_plain(found: Curve, plain: tuple[list[float], Tensor]) -> dict[str, object]:
     """Entries of the result that compare an aligned line with the plain averages of the same
     models.
 

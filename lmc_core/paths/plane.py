@@ -14,7 +14,7 @@ so that a point takes as much memory as one model, and the three models are met 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +23,8 @@ from torch import Tensor
 from lmc_core.errors import BadInput
 from lmc_core.models.mixing import blend, require_alike
 from lmc_core.models.model import Model
+from lmc_core.symmetry.layout import State
 
-State = Mapping[str, Tensor]
 FLAT = 1e-6  # three models whose triangle is lower than this share of its base lie on one line
 MET = 1e-12  # a point this near to a model, relative to the basis, is that model
 

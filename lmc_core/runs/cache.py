@@ -1,4 +1,4 @@
-"""What computations share and keep on disk: aligned pairs, several models in one frame, and bends.
+"""What computations share and keep on disk: aligned pairs, and several models in one frame.
 
     aligned/<key>/a.safetensors, b.safetensors    a pair in one frame, float32, with all its rows
                   alignment.safetensors           what moved the second
@@ -9,35 +9,26 @@
     aligned/<key>/1.safetensors, ...              several models in one frame, float32
                   facts.json                      configurations, objective, function errors,
                                                   seconds
-    bends/<key>/bend.safetensors, facts.json      the bend of a curve, and how it was trained
 
-The key is over what an alignment or a bend depends on, which is less than what a result depends on:
-barrier, plane and heatmaps of one setting align once. Nothing here is precious: a folder that is
-missing, damaged or crowded out is computed again. A caller that asks to `refresh` takes nothing
-that earlier runs left, and puts its own in the place of it.
+The key is over what an alignment depends on, which is less than what a result depends on: barrier,
+plane and heatmaps of one setting align once. A caller that asks to `refresh` takes nothing that
+earlier runs left, and puts its own in the place of it.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import cast, get_type_hints
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import load_file
 
 from lmc_core import folders
-from lmc_core.atomic import new_folder
-from lmc_core.errors import BadInput, LmcError
 from lmc_core.matching.aligned import AlignedPair, SoftEnd, canonical, pair_of_wholes
+from lmc_core.matching.chain import Chain, follow, way_share
 from lmc_core.matching.common_form import common_form
 from lmc_core.matching.many import AlignedModels, whole_forms
 from lmc_core.matching.many import align_models as match_models
@@ -51,79 +42,18 @@ from lmc_core.models.common import in_float32, untied
 from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows, restricted, shared_rows
-from lmc_core.paths.bezier import Bending, BendSettings, Bezier
 from lmc_core.paths.line import Line
-from lmc_core.progress import Progress
+from lmc_core.progress import Progress, part
 from lmc_core.runs.inputs import CHECKED, open_learning
-from lmc_core.runs.kinds import BendTraining, FrameNumbers, MatcherReport
+from lmc_core.runs.kept import keep, read_json, read_kept, write_json, write_state
+from lmc_core.runs.kinds import FrameNumbers, MatcherReport
 from lmc_core.runs.request import ALGORITHM, ModelsRequest, PairRequest, hash_json
+from lmc_core.runs.through import open_through
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import choose_classes
 from lmc_core.tasks import Examples, Task
+from lmc_core.tasks.learning import Learning
 from lmc_core.tasks.seen_rows import find_seen_rows
-
-T = TypeVar("T")
-ROOM = 2**31  # bytes of each of the two folders; what was used longest ago gives way
-# what reading a folder that is not whole can raise
-Damaged = (OSError, ValueError, KeyError, TypeError, SafetensorError, LmcError)
-
-
-def read_kept(folder: Path, read: Callable[[Path], T], refresh: bool) -> T | None:
-    """What is kept in a folder, or None; one that cannot be read is removed.
-
-    Args:
-        folder: that it would be in.
-        read: reads it.
-        refresh: remove it in any case.
-    """
-    try:
-        if not refresh:
-            found = read(folder)
-            os.utime(folder)  # used just now
-            return found
-    except Damaged:
-        pass
-    shutil.rmtree(folder, ignore_errors=True)
-    return None
-
-
-def keep(folder: Path, write: Callable[[Path], None]) -> None:
-    """Keep something in a folder, whole or not at all; a full disk is no reason to fail.
-
-    Args:
-        folder: that it will be in.
-        write: writes it into the folder that it is given.
-    """
-    with suppress(OSError), new_folder(folder) as draft:  # no room, or another process was first
-        make_room(folder.parent)
-        write(draft)
-
-
-def make_room(parent: Path) -> None:
-    """Remove the folders used longest ago until there is room for more."""
-    held = [
-        (path.stat().st_mtime, sum(file.stat().st_size for file in path.iterdir()), path)
-        for path in parent.iterdir()
-    ]
-    over = sum(size for _, size, _ in held) - ROOM
-    for _, size, path in sorted(held):
-        if over <= 0:
-            return
-        shutil.rmtree(path, ignore_errors=True)
-        over -= size
-
-
-def _write_state(path: Path, state: Mapping[str, Tensor]) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def _read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
 
 # pairs
 
@@ -139,7 +69,8 @@ def find_pair_key(request: PairRequest) -> str:
 def _describe(request: ModelsRequest) -> dict[str, object]:
     """What every alignment depends on."""
     names = ("digests", "method", "classes", "settings", "seed", "device")
-    return {name: getattr(request, name) for name in (*names, *["orders"] * bool(request.orders))}
+    later = [name for name in ("orders", "through_digests") if getattr(request, name)]
+    return {name: getattr(request, name) for name in (*names, *later)}
 
 
 def _describe_learning(request: ModelsRequest) -> dict[str, object]:
@@ -197,6 +128,11 @@ def aligned_pair(
         progress(1.0, "aligned before")
         return found
     method = METHODS[request.method]
+    learning = open_learning(request, task, folder.name) if method.uses_data else None
+    chain, after = None, progress
+    if request.through:
+        chain = _follow(request, models, examples, learning, progress)
+        after = part(progress, way_share(request.method, dict(request.settings)), 1.0)
     pair = align_pair(
         *models,
         examples.first(CHECKED).inputs,
@@ -204,16 +140,44 @@ def aligned_pair(
         request.method,
         method.configured(dict(request.settings)),
         masks=find_seen_rows(*models),
-        progress=progress,
+        progress=after,
         in_place=consumes(request, models),
-        learning=open_learning(request, task, folder.name) if method.uses_data else None,
+        learning=learning,
         device=request.device,
         seed=request.seed,
         checkpoint=folders.home() / "unfinished" / f"{folder.name}.pt",
+        start=None if chain is None else chain.start,
     )
+    pair = pair if chain is None else chain.attach(pair)
     if max(model.parameters for model in (pair.a, pair.b)) <= HELD:  # 128 MB a pair
         keep(folder, lambda draft: _write_pair(draft, pair))
     return pair
+
+
+def _follow(
+    request: PairRequest,
+    models: tuple[Model, Model],
+    examples: Examples,
+    learning: Learning | None,
+    progress: Progress,
+) -> Chain:
+    """Match the checkpoints of a request, up to the ends."""
+    settings = dict(request.settings)
+    return follow(
+        models,
+        open_through(request),
+        len(request.through[0]),
+        examples.first(CHECKED).inputs,
+        dict(request.classes),
+        request.method,
+        settings,
+        find_seen_rows(*models),
+        part(progress, 0.0, way_share(request.method, settings)),
+        learning,
+        request.device,
+        request.seed,
+        in_place=models[0].parameters > HELD,
+    )
 
 
 def make_line(
@@ -322,15 +286,15 @@ def _write_pair(draft: Path, pair: AlignedPair) -> None:
     if pair.soft is not None:
         models["soft"] = pair.soft.model
     for name, model in models.items():
-        _write_state(draft / f"{name}.safetensors", model.state)
+        write_state(draft / f"{name}.safetensors", model.state)
     if pair.bend is not None:
-        _write_state(draft / "bend.safetensors", pair.bend)
+        write_state(draft / "bend.safetensors", pair.bend)
     pair.alignment.save(draft / "alignment.safetensors")
-    _write_json(draft / "facts.json", facts)
+    write_json(draft / "facts.json", facts)
 
 
 def _read_pair(folder: Path, models: tuple[Model, Model]) -> AlignedPair:
-    facts = _read_json(folder / "facts.json")
+    facts = read_json(folder / "facts.json")
 
     def model(name: str, like: Model, config: Mapping[str, object]) -> Model:
         return replace(like, config=config, state=load_file(folder / f"{name}.safetensors"))
@@ -498,15 +462,13 @@ def align_models(
 
 def _write_frame(draft: Path, frame: Frame) -> None:
     for number, model in enumerate(frame.wholes, 1):
-        _write_state(draft / f"{number}.safetensors", model.state)
+        write_state(draft / f"{number}.safetensors", model.state)
     configurations = [dict(model.config) for model in frame.wholes]
-    _write_json(
-        draft / "facts.json", {"configurations": configurations, "facts": dict(frame.facts)}
-    )
+    write_json(draft / "facts.json", {"configurations": configurations, "facts": dict(frame.facts)})
 
 
 def _read_frame(folder: Path, models: Sequence[Model]) -> Frame:
-    content = _read_json(folder / "facts.json")
+    content = read_json(folder / "facts.json")
     found = tuple(
         replace(like, config=config, state=load_file(folder / f"{number}.safetensors")).check()
         for number, (like, config) in enumerate(
@@ -517,59 +479,3 @@ def _read_frame(folder: Path, models: Sequence[Model]) -> Frame:
     if not facts.keys() >= FRAME_FACTS:
         raise ValueError("entries are missing")
     return Frame(found, facts)
-
-
-# bends
-
-
-def train_bend(
-    request: ModelsRequest,
-    a: Model,
-    b: Model,
-    task: Task,
-    settings: BendSettings,
-    progress: Progress,
-    refresh: bool = False,
-) -> tuple[Bezier, BendTraining]:
-    """The curve between two models with a trained bend; what was trained so before is taken from
-    disk.
-
-    Args:
-        request: that says what is learned from.
-        a: the model at 0.
-        b: the model at 1.
-        task: of the request.
-        settings: of training.
-        progress: told the share done and a few words; may raise to stop.
-        refresh: train also what was trained before.
-    """
-    learning = open_learning(request, task, "bend")
-    if learning is None:
-        raise BadInput(
-            "A bend is trained on examples of a training split; choose a task that has one."
-        )
-    bending = Bending(a, b, settings, learning, progress)
-    folder = folders.home() / "bends" / bending.fingerprint
-    if (found := read_kept(folder, lambda path: _read_bend(path, bending), refresh)) is not None:
-        progress(1.0, "trained before")
-        return Bezier(a, b, found[0]), found[1]
-    bending.learning = replace(
-        bending.learning, checkpoint=folders.home() / "unfinished" / f"{bending.fingerprint}.pt"
-    )
-    curve, about = bending.finish()
-
-    def write(draft: Path) -> None:
-        _write_state(draft / "bend.safetensors", curve.bend)
-        _write_json(draft / "facts.json", about)
-
-    keep(folder, write)
-    return curve, cast(BendTraining, about)
-
-
-def _read_bend(folder: Path, bending: Bending) -> tuple[dict[str, Tensor], BendTraining]:
-    about = _read_json(folder / "facts.json")
-    bend = load_file(folder / "bend.safetensors")
-    shapes = {name: tensor.shape for name, tensor in bending.bend.items()}
-    if {name: tensor.shape for name, tensor in bend.items()} != shapes:
-        raise ValueError("another bend")
-    return bend, about

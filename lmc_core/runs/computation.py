@@ -177,12 +177,16 @@ COMPUTATIONS = Computations(
     {
         "barrier": _shipped("Barrier", "runs.requests.barrier", "figures.barrier"),
         "layers": _shipped("Cost of each part", "runs.requests.layers", "figures.layers"),
+        "along": _shipped("Along the path", "runs.requests.along", "figures.along"),
         "alignment": _shipped("Alignment", "runs.requests.alignment", "figures.alignment"),
         "plane": _shipped("Landscape", "runs.requests.plane", "figures.landscape"),
         "point": _shipped("Point of a landscape", "runs.requests.point"),
         "bend": _shipped("Curved paths", "runs.requests.bend", "figures.bend"),
         "orders": _shipped("Orders of experts", "runs.requests.orders", "figures.orders"),
         "merge": _shipped("Merge", "runs.requests.merge", "figures.merge"),
+        "transport": _shipped(
+            "Carried fine-tuning", "runs.requests.transport", "figures.transport"
+        ),
         "group": _shipped("Several models", "runs.requests.many", "figures.merge_matrix"),
         "equivariance": _shipped(
             "Equivariance", "equivariance.numbers", "equivariance.figures.picture"

@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any
 
 from lmc_core.analysis.expert_orders import MOST, mixtures, number_of_orders
-from lmc_core.analysis.memory import Memory, estimate_many, estimate_pair
+from lmc_core.analysis.memory import SINGLE, Memory, estimate_many, estimate_pair
 from lmc_core.analysis.parts import find_parts
 from lmc_core.errors import LmcError
 from lmc_core.locks import holder
@@ -159,10 +159,10 @@ def count_aligning(
     if request.method == "none":
         return {}
     times = workload.parameters * (taken or find_steps(request) or 1)
-    count = len(request.models)
     if isinstance(request, ManyRequest):
+        count = len(request.models)
         return {frame_folder(request): times * count * (count - 1) / 2}
-    return {pair_folder(request.pair(other)): float(times) for other in range(1, count)}
+    return {pair_folder(request.pair(other)): float(times) for other in request.partners}
 
 
 def find_steps(request: ModelsRequest) -> int | None:
@@ -212,7 +212,7 @@ def expected_seconds(
         finished: runs on this machine, newest first.
     """
     spans: list[Expected | None] = []
-    seen: set[Any] = set()
+    seen: set[Path | str] = set()
     for request in requests:
         workload = find_workload(request)
         past = [each for each in finished if each.request.device == request.device]
@@ -385,4 +385,11 @@ def estimate_memory(request: ModelsRequest) -> Memory:
     aligned, learned = request.method != "none", request.learn is not None
     if isinstance(request, ManyRequest):
         return estimate_many(request.models, aligned, learned)
-    return estimate_pair(request.models, getattr(request, "points", 25), aligned, learned)
+    found = estimate_pair(request.models, getattr(request, "points", 25), aligned, learned)
+    if request.through:  # the ends are held while checkpoints are aligned
+        more = SINGLE * 2 * read_structure(request.models)[0]
+        found = replace(found, align=found.align + more)
+    if copies := getattr(request, "copies", 0):  # of the parameters, in float32
+        more = SINGLE * copies * read_structure(request.models)[0]
+        return replace(found, measure=found.measure + more)
+    return found

@@ -97,6 +97,8 @@ class _Question:
         words = ("a", "b", "models", "references", "ancestor")
         references = tuple(_list_texts([*args, *(named.get(word) for word in words)]))
         kind, colon, data = str(named.get("task") or "").partition(":")
+        if named.get("through"):  # folders in which others may lie by then
+            return None
         if colon and kind not in SINGLE:
             return None
         files = (Path(data).expanduser().absolute(),) if colon else ()
@@ -212,6 +214,7 @@ if TYPE_CHECKING:
     from lmc_core.runs.kinds.many import make_group_request as make_group_request
     from lmc_core.runs.kinds.merge import make_merge_requests as make_merge_requests
     from lmc_core.runs.kinds.plane import make_plane_request as make_plane_request
+    from lmc_core.runs.kinds.transport import make_transport_request as make_transport_request
 else:
     make_equivariance_request = Remembered(
         "lmc_core.equivariance.request:make_equivariance_request"
@@ -224,3 +227,4 @@ else:
     make_group_request = Remembered("lmc_core.runs.kinds.many:make_group_request")
     make_merge_requests = Remembered("lmc_core.runs.kinds.merge:make_merge_requests")
     make_plane_request = Remembered("lmc_core.runs.kinds.plane:make_plane_request")
+    make_transport_request = Remembered("lmc_core.runs.kinds.transport:make_transport_request")

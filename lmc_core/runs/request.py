@@ -18,8 +18,13 @@ from lmc_core.models.handover import HANDOVER, Loaded
 
 ALGORITHM = 2  # raised whenever the same request would give other numbers
 # fields that came later: left out where they are not set, so that the keys of other requests stay
-LATER = ("stderr", "compiled", "bend", "bend_seconds")
+LATER = (
+    *("stderr", "compiled", "bend", "bend_seconds", "reroute"),
+    *("through", "through_digests"),
+)
 LEARNING = 3  # the same of requests that learn from training examples, whatever learns from them
+# field with the digest of a person's own data -> field that names it
+OWN_DATA = {"data": "task", "other_data": "other_task", "aligned_data": "aligned_on"}
 
 DEVICES = ("cpu", "cuda", "mps")
 WINDOW = 128  # tokens of a window when nothing else is asked for
@@ -138,6 +143,8 @@ class Matching:
         learn: training examples that are learned from; None for none, or before it is settled for
             the default.
         learn_data: digest of these, if they are one's own.
+        through: see `ModelsRequest.through`.
+        through_digests: see `ModelsRequest.through_digests`.
     """
 
     method: str = "weight"
@@ -145,6 +152,8 @@ class Matching:
     settings: tuple[tuple[str, Scalar], ...] = ()
     learn: int | None = None
     learn_data: str = ""
+    through: tuple[tuple[str, ...], ...] = ()
+    through_digests: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +186,9 @@ class ModelsRequest:
         algorithm: version of the computation; None for today's: `LEARNING` for what learns from
             examples, else `ALGORITHM`.
         what: which computation, a name in `computation.COMPUTATIONS`.
+        through: references of checkpoints along the runs that led to A and to B, the earliest
+            first, which are matched before the ends (`matching.chain`); () for none.
+        through_digests: content digests of these.
     """
 
     models: tuple[str, ...]
@@ -198,6 +210,8 @@ class ModelsRequest:
     algorithm: int | None = None
     orders: tuple[str, ...] = ()
     what: str = ""
+    through: tuple[tuple[str, ...], ...] = ()
+    through_digests: tuple[tuple[str, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not any(self.orders):
@@ -214,6 +228,11 @@ class ModelsRequest:
     def bends(self) -> tuple[str, ...]:
         """The ends that a bend is trained to, by the methods that bring them there; () for none."""
         return ()
+
+    @property
+    def partners(self) -> tuple[int, ...]:
+        """Numbers of the models that are aligned with the first, each as a pair."""
+        return tuple(range(1, len(self.models)))
 
     @classmethod
     def make(
@@ -325,10 +344,12 @@ def find_key(content: Mapping[str, object]) -> str:
     kept = dict(content)
     if "models" in content:
         del kept["models"], kept["names"]
+        kept.pop("through", None)  # references; their digests stay
         if not kept.get("orders"):  # as it was before there were any
             kept.pop("orders", None)
-        if content.get("data"):  # the same data under another name
-            kept["task"] = str(content["task"]).partition(":")[0]
+        for digest, name in OWN_DATA.items():
+            if content.get(digest):  # the same data under another name
+                kept[name] = str(content[name]).partition(":")[0]
     return hash_json(kept)
 
 

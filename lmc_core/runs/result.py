@@ -143,7 +143,7 @@ def read(folder: Path, shipped: bool, check: bool, key: str = "") -> Result | No
         raise Damaged("a file is not readable JSON, or incomplete") from error
 
 
-def _require_known(request: Any, result: Any) -> None:
+def _require_known(request: object, result: object) -> None:
     """Raise `Foreign` unless both are named values, and the models, which every list shows, are a
     list of texts.
     """
@@ -153,13 +153,16 @@ def _require_known(request: Any, result: Any) -> None:
         raise Foreign
 
 
-def _version(manifest: Mapping[str, Any]) -> int:
+def _version(manifest: Mapping[str, object]) -> int:
     found = manifest.get("summary")
     return found if isinstance(found, int) else 0
 
 
 def encode(
-    request: dict[str, Any], result: Mapping[str, Any], arrays: Mapping[str, np.ndarray], log: str
+    request: Mapping[str, object],
+    result: Mapping[str, object],
+    arrays: Mapping[str, np.ndarray],
+    log: str,
 ) -> dict[str, bytes]:
     """Return the content of every file but the manifest.
 
@@ -180,10 +183,10 @@ def encode(
     }
 
 
-def to_bytes(content: Any) -> bytes:
+def to_bytes(content: object) -> bytes:
     """Return JSON text; scalars and arrays of numpy become numbers and lists."""
 
-    def plain(value: Any) -> Any:
+    def plain(value: object) -> object:
         if isinstance(value, np.ndarray | np.generic):
             return value.tolist()
         raise TypeError(f"{type(value).__name__} is not a JSON value")

@@ -29,6 +29,7 @@ from lmc_core import folders
 from lmc_core.errors import StoreError
 from lmc_core.leases import Lease
 from lmc_core.locks import ELSEWHERE, NO_SPACE
+from lmc_core.look import PRODUCT
 from lmc_core.runs.computation import SUMMARY, named_as, restate
 from lmc_core.runs.request import DEVICES, Request, find_key
 from lmc_core.runs.result import (
@@ -48,7 +49,7 @@ from lmc_core.runs.result import (
 LEFTOVER_AGE = 24 * 3600.0
 
 FOREIGN = (
-    "was written by a newer version of LMC Explorer and stays as it is; update this one to see it"
+    f"was written by a newer version of {PRODUCT} and stays as it is; update this one to see it"
 )
 
 

@@ -5,7 +5,8 @@ A server on 127.0.0.1 is still within reach of every page that a person's browse
 stand open without this:
 
 - A foreign name can be made to mean 127.0.0.1 (DNS rebinding); its page then has our origin, as far
-  as the browser can see. So the header `Host` must name an address from a list.
+  as the browser can see. So the header `Host` must name an address from a list, or be the number at
+  which the request arrived.
 - A page from anywhere may open a socket, or send a form. So `Origin`, which browsers add to these,
   must be our own, to the letter: another port of this machine is as foreign as another machine.
   (Streamlit asks less, and to find out whether a foreign origin is this machine it asks a server
@@ -27,6 +28,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lmc_core.errors import BadInput
+from lmc_core.server.place import as_host
+from lmc_core.server.refusal import refuse
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 VARIABLE = "LMC_HOSTS"
@@ -36,7 +39,6 @@ ENTRY = re.compile(
     re.IGNORECASE,
 )
 USUAL = {"http": 80, "https": 443}  # ports that browsers leave out of both headers
-CLOSED = 1008  # of a socket: "policy violation" (RFC 6455)
 # Foreign pages may not frame ours; and ours load pictures, fonts and data from nowhere else, and
 # connect and send to nowhere else, whatever a title or a note that came with a study holds.
 POLICY = "; ".join(
@@ -132,19 +134,20 @@ class Guard:
 
         reason = self.reason(scope)
         if reason:
-            await _refuse(scope, receive, answer, reason)
+            await refuse(scope, receive, answer, reason)
         else:
             await self.app(scope, receive, answer)
 
     def reason(self, scope: Scope) -> str:
         """Why a request is refused, in a sentence; "" where it is not."""
-        headers, port = Headers(scope=scope), (scope.get("server") or (None, None))[1]
+        headers, (reached, port) = Headers(scope=scope), scope.get("server") or ("", None)
         named, origins = headers.getlist("host"), headers.getlist("origin")
         host = named[0].lower() if len(named) == 1 else ""
         scheme = "https" if scope["scheme"] in ("https", "wss") else "http"
-        local = {f"{name}:{port}" for name in LOCAL} | (
-            set(LOCAL) if port == USUAL.get(scheme) else set()
-        )
+        # A number in `Host` is no name that somebody could give another meaning, and the one at
+        # which this request arrived is ours.
+        own = {*LOCAL, as_host(reached)} - {""}
+        local = {f"{name}:{port}" for name in own} | (own if port == USUAL.get(scheme) else set())
         further = [each for each in self.hosts if host in each.addresses(port)]
         if host not in local and not further:
             return (
@@ -181,19 +184,3 @@ def _protect(headers: MutableHeaders) -> None:
     headers.append("Content-Security-Policy", POLICY)  # of several policies all hold
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-
-
-async def _refuse(scope: Scope, receive: Receive, send: Send, reason: str) -> None:
-    """Answer with 403 and a sentence; a socket is closed before it is open, with the sentence where
-    the server can say it.
-    """
-    kind = "http.response"
-    if scope["type"] == "websocket":
-        await receive()  # "websocket.connect"
-        if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close", "code": CLOSED, "reason": "foreign"})
-            return
-        kind = "websocket.http.response"
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
-    await send({"type": f"{kind}.start", "status": 403, "headers": headers})
-    await send({"type": f"{kind}.body", "body": f"{reason}\n".encode()})

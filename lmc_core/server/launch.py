@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -15,11 +16,15 @@ import urllib.request
 import webbrowser
 from collections.abc import Iterator, Mapping, Sequence
 
+from lmc_core import folders
 from lmc_core.errors import BadInput, LmcError
-from lmc_core.folders import app_folder
+from lmc_core.look import PRODUCT
+from lmc_core.server.entrance import Asked, settle
 from lmc_core.server.guard import VARIABLE, hosts_of
+from lmc_core.server.place import HOME, Place
+from lmc_core.server.prefix import HEALTH
 
-ADDRESS = "127.0.0.1"
+ADDRESS = HOME
 FIRST_PORT = 8501
 PATIENCE = 60.0  # seconds until the server must answer
 
@@ -27,7 +32,6 @@ PATIENCE = 60.0  # seconds until the server must answer
 # the look comes from the `.streamlit/config.toml` beside app.py, which Streamlit reads from any
 # working directory.
 OPTIONS = {
-    "server.address": ADDRESS,
     "server.headless": "true",
     "server.enableCORS": "true",
     "server.enableXsrfProtection": "true",
@@ -42,28 +46,37 @@ OPTIONS = {
 }
 
 
-def free_port(first: int = FIRST_PORT, tries: int = 50) -> int:
-    """Return the first port from `first` on that nobody uses on this machine.
+def free_port(first: int = FIRST_PORT, tries: int = 50, ip: str = ADDRESS) -> int:
+    """Return the first port from `first` on that nobody uses at an address of this machine.
 
     Raises:
+        BadInput: this machine has no such address.
         LmcError: all of them are taken.
     """
     for port in range(first, first + tries):
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET) as probe:
             if os.name != "nt":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((ADDRESS, port))
+                probe.bind((ip, port))
                 return port
-            except OSError:
-                continue
+            except OSError as error:
+                if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise BadInput(
+                        f"This machine has no address {ip} to listen at; --address takes one of "
+                        "its own, or 0.0.0.0 for all of them."
+                    ) from None
     raise LmcError(f"No free port between {first} and {first + tries - 1}; name one with --port.")
 
 
-def command(port: int) -> list[str]:
-    """Return the command line of the server."""
-    flags = [f"--{name}={value}" for name, value in {**OPTIONS, "server.port": port}.items()]
-    return [sys.executable, "-m", "streamlit", "run", str(app_folder() / "app.py"), *flags]
+def command(port: int, place: Place | None = None) -> list[str]:
+    """Return the command line of a server that listens at a place; by default for this machine
+    alone.
+    """
+    place = place or Place()
+    own = {"server.address": place.ip, "server.baseUrlPath": place.base, "server.port": port}
+    flags = [f"--{name}={value}" for name, value in {**OPTIONS, **own}.items()]
+    return [sys.executable, "-m", "streamlit", "run", str(folders.app_folder() / "app.py"), *flags]
 
 
 def launch(
@@ -72,8 +85,12 @@ def launch(
     read_only: bool = False,
     hosts: Sequence[str] = (),
     executor: str | None = None,
+    asked: Asked | None = None,
 ) -> int:
     """Start the server, print its address, open a browser, and wait until it ends.
+
+    Where a token is asked for, no browser is opened: its command line, which every process of the
+    machine can read, would hold the token.
 
     Args:
         port: to listen on; by default the first free one from 8501.
@@ -83,38 +100,38 @@ def launch(
         hosts: further names at which browsers see the app, besides those in `LMC_HOSTS`; see
             `guard.hosts_of`.
         executor: who computes what the app asks for; see `runs.executors.get_queue`.
+        asked: where it listens and who may come in.
 
     Returns:
         The exit code: 0 also after Ctrl-C.
 
     Raises:
-        BadInput: the port is taken or out of range, a host is no name of one, or the executor has
-            no queue.
+        BadInput: the port is taken or out of range, a host is no name of one, what was asked of
+            the entrance makes no sense, or the executor has no queue.
         LmcError: the executor's package or cluster is not there.
     """
     if port is not None and not 1 <= port <= 65535:
         raise BadInput(f"A port is a number from 1 to 65535; {port} came.")
-    chosen = free_port() if port is None else port
-    if port is not None and _taken(port):
+    entrance = settle(asked or Asked(), os.environ, read_only or folders.read_only())
+    place = entrance.place
+    chosen = free_port(ip=place.ip) if port is None else port
+    if port is not None and _taken(port, place.ip):
         raise BadInput(f"The port {port} is taken; leave --port out to get a free one.")
-    chosen_executor: dict[str, str] = {}
-    if executor is not None:
-        # takes a quarter of a second, and is asked for by few
-        from lmc_core.runs.executors import VARIABLE as NAME
-        from lmc_core.runs.executors import get_queue
-
-        get_queue(executor)  # what is missing is said before the server starts
-        chosen_executor[NAME] = executor
+    named = _named([*hosts, *filter(None, [place.name])])
     environment = {
         **os.environ,
         **({"LMC_READ_ONLY": "1"} if read_only else {}),
-        **chosen_executor,
-        VARIABLE: _named(hosts),
+        **_chosen(executor),
+        **entrance.variables(),
+        VARIABLE: named,
     }
     # Streamlit prints an address of its own before the server answers; ours comes when it does.
-    server = subprocess.Popen(command(chosen), stdout=subprocess.DEVNULL, env=environment)
-    address = f"http://{ADDRESS}:{chosen}"
-    threading.Thread(target=_announce, args=(server, address, browser), daemon=True).start()
+    server = subprocess.Popen(command(chosen, place), stdout=subprocess.DEVNULL, env=environment)
+    addresses = entrance.addresses(chosen, hosts_of(named))
+    opens = browser and entrance.token is None
+    threading.Thread(
+        target=_announce, args=(server, place.url(chosen), addresses, opens), daemon=True
+    ).start()
     previous = signal.signal(signal.SIGTERM, lambda *_: server.terminate())
     try:
         return _code(server.wait())
@@ -131,12 +148,15 @@ def launch(
 
 
 @contextlib.contextmanager
-def serving(environment: Mapping[str, str], first: int = FIRST_PORT) -> Iterator[str]:
+def serving(
+    environment: Mapping[str, str], first: int = FIRST_PORT, place: Place | None = None
+) -> Iterator[str]:
     """Run a server of one's own while the block runs.
 
     Args:
         environment: variables beside those of this process, such as LMC_HOME.
         first: port from which on a free one is looked for.
+        place: where it listens.
 
     Yields:
         Its address, once it answers.
@@ -144,10 +164,11 @@ def serving(environment: Mapping[str, str], first: int = FIRST_PORT) -> Iterator
     Raises:
         LmcError: it ended before it answered, or did not answer in time.
     """
-    port = free_port(first)
-    address = f"http://{ADDRESS}:{port}"
+    place = place or Place()
+    port = free_port(first, ip=place.ip)
+    address = place.url(port)
     server = subprocess.Popen(
-        command(port), env={**os.environ, **environment}, stdout=subprocess.DEVNULL
+        command(port, place), env={**os.environ, **environment}, stdout=subprocess.DEVNULL
     )
     try:
         end = time.monotonic() + PATIENCE
@@ -166,22 +187,38 @@ def answers(address: str) -> bool:
     # a proxy cannot know this machine's own address
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(f"{address}/_stcore/health", timeout=1) as reply:
+        with direct.open(f"{address}{HEALTH}", timeout=1) as reply:
             return reply.status == 200
     except (urllib.error.URLError, OSError):
         return False
 
 
-def _announce(server: subprocess.Popen[bytes], address: str, browser: bool) -> None:
+def _announce(
+    server: subprocess.Popen[bytes], address: str, shown: Sequence[str], browser: bool
+) -> None:
+    """Say where the app is, once it is there."""
     pause, waited = threading.Event(), 0.0
     while waited < PATIENCE and server.poll() is None:
         if answers(address):
-            print(f"LMC Explorer is at {address}  (stop with Ctrl-C)", flush=True)
+            places = " and ".join(shown)
+            print(f"{PRODUCT} is at {places}  (stop with Ctrl-C)", flush=True)
             if browser:
                 webbrowser.open(address)
             return
         pause.wait(0.2)
         waited += 0.2
+
+
+def _chosen(executor: str | None) -> dict[str, str]:
+    """The variable that names who computes, after a look whether they are there."""
+    if executor is None:
+        return {}
+    # takes a quarter of a second, and is asked for by few
+    from lmc_core.runs.executors import VARIABLE as NAME
+    from lmc_core.runs.executors import get_queue
+
+    get_queue(executor)  # what is missing is said before the server starts
+    return {NAME: executor}
 
 
 def _named(hosts: Sequence[str]) -> str:
@@ -191,9 +228,11 @@ def _named(hosts: Sequence[str]) -> str:
     return named
 
 
-def _taken(port: int) -> bool:
+def _taken(port: int, ip: str) -> bool:
     try:
-        return free_port(port, 1) != port
+        return free_port(port, 1, ip) != port
+    except BadInput:
+        raise
     except LmcError:
         return True
 

@@ -4,9 +4,10 @@ asked for.
 
 import streamlit as st
 
+from lmc_core.look import PRODUCT
 from lmc_core.server.app import ICON
 from lmc_core.ui import address, projector
-from lmc_core.ui.mark import PRODUCT, follow_theme, show_mark
+from lmc_core.ui.mark import follow_theme, show_mark
 from lmc_core.ui.pages import PAGES, script, there
 
 names = there()

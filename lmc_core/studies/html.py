@@ -11,6 +11,7 @@ from lmc_core import __version__
 from lmc_core.figures.export import figure_html, page_html
 from lmc_core.figures.panel import Panel
 from lmc_core.figures.style import GROUNDS, LARGE, SMALL, Theme
+from lmc_core.look import PRODUCT
 from lmc_core.runs.store import Store
 from lmc_core.studies.gather import Shown, find_missing, gather
 from lmc_core.studies.study import Study
@@ -122,7 +123,7 @@ def _note(text: str) -> str:
 
 def _foot(study: Study) -> str:
     said = (
-        f"Made with LMC Explorer {__version__}; the study was last changed on "
+        f"Made with {PRODUCT} {__version__}; the study was last changed on "
         f"{html.escape(study.changed[:10])}."
     )
     how = (

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from lmc_core.errors import BadInput
+from lmc_core.look import PRODUCT
 from lmc_core.runs.computation import SUMMARY, Misfit, contradicts, summarize
 from lmc_core.runs.result import FILES, IMPORTED, Result, digest, to_bytes
 from lmc_core.runs.store import Store
@@ -114,7 +115,7 @@ def _contents(
     if manifest.get("version") != VERSION:
         raise BadInput(
             f"The archive has format {manifest.get('version')!r}; this version reads {VERSION}. "
-            "Update LMC Explorer."
+            f"Update {PRODUCT}."
         )
     about = _read(archive, members["study.json"])
     if hashlib.sha256(about).hexdigest() != manifest.get("study"):

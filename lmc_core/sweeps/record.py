@@ -1,8 +1,9 @@
-"""Records of sweeps on disk: one file each, `LMC_HOME/sweeps/NAME.json`.
+"""Records of sweeps on disk: one file each, `LMC_HOME/sweeps/NAME.json`, and shipped ones.
 
 A record says which cells a sweep has, by which keys their results are found in the store, and the
 table of means. It is written when a sweep begins and while its cells are computed, whole or not at
-all, and read without anything that computes.
+all, and read without anything that computes. A shipped one has all numbers; its results are not in
+the store.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ from lmc_core.sweeps.result import SweepResult
 def records_folder() -> Path:
     """Where the records of sweeps lie."""
     return folders.home() / "sweeps"
+
+
+def shipped_folder() -> Path:
+    """Where the records lie that come with the app."""
+    return folders.assets() / "sweeps"
 
 
 def write_record(found: SweepResult) -> Path:
@@ -50,9 +56,14 @@ def choose_name(wanted: str, source: str) -> str:
 
 
 def list_sweeps() -> list[SweepResult]:
-    """All records, the last written first; what cannot be read is left out."""
-    found = [_read(path.stem) for path in records_folder().glob("*.json")]
-    return sorted((each for each in found if each), key=lambda each: each.written, reverse=True)
+    """All records, the last written first, shipped ones at the end; what is damaged is left out."""
+    found: list[SweepResult] = []
+    for folder in (records_folder(), shipped_folder()):
+        read = [_read_in(folder, path.stem) for path in folder.glob("*.json")]
+        taken = {each.name for each in found}
+        new = [each for each in read if each is not None and each.name not in taken]
+        found += sorted(new, key=lambda each: each.written, reverse=True)
+    return found
 
 
 def read_record(name: str) -> SweepResult:
@@ -68,10 +79,15 @@ def read_record(name: str) -> SweepResult:
 
 
 def _read(name: str) -> SweepResult | None:
+    own = _read_in(records_folder(), name)
+    return _read_in(shipped_folder(), name) if own is None else own
+
+
+def _read_in(folder: Path, name: str) -> SweepResult | None:
     if NAME.fullmatch(name) is None:
         return None
     try:
-        content = json.loads((records_folder() / f"{name}.json").read_bytes())
+        content = json.loads((folder / f"{name}.json").read_bytes())
         return SweepResult.from_json(content) if isinstance(content, dict) else None
     except (OSError, ValueError, BadInput):
         return None

@@ -63,8 +63,8 @@ class Row:
         score: largest drop of the accuracy in points, or perplexity.
         score_name: ``accuracy`` or ``perplexity``.
         unit: of losses, "nats per token".
-        align_seconds: mean time to align.
-        evaluate_seconds: mean time to measure.
+        align_seconds: mean time to align; None where it is not told.
+        evaluate_seconds: mean time to measure; likewise.
         steps: mean number of steps of learning; None where nothing is learned.
         moved: mean share of the rows that learning moved; None where nothing is learned.
         function_error: largest relative change of the outputs; None where nothing was aligned.
@@ -82,8 +82,8 @@ class Row:
     score: Mean
     score_name: str
     unit: str
-    align_seconds: float
-    evaluate_seconds: float
+    align_seconds: float | None
+    evaluate_seconds: float | None
     steps: float | None
     moved: float | None
     function_error: float | None

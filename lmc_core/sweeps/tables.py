@@ -125,10 +125,11 @@ def describe_errors(found: SweepResult, interval: bool = False) -> str:
 def rows_table(found: SweepResult) -> Table:
     """Every number of the rows."""
     options = list(dict.fromkeys(name for row in found.rows for name in row.options))
-    head = ("models", "method", "classes", *options, found.noun, "number of models", "missing")
     means = ("height", "of_plain", "score")
     columns = [f"{name}_{each}".strip("_") for name in means for each in MEAN_COLUMNS]
     last = ("align_seconds", "evaluate_seconds", "steps", "moved", "function_error")
+    chosen_names = _tell_apart(options, last)
+    head = ("models", "method", "classes", *chosen_names, found.noun, "number of models", "missing")
     lines = []
     for row in found.rows:
         numbers: list[object] = []
@@ -145,15 +146,21 @@ def rows_table(found: SweepResult) -> Table:
     return Table.of((*head, *columns, "score_name", "unit", *last), lines)
 
 
+def _tell_apart(asked: Sequence[str], taken: Sequence[str]) -> list[str]:
+    """Names of columns for what was asked for; `steps_set` beside the `steps` that were made."""
+    return [f"{name}_set" if name in taken else name for name in asked]
+
+
 def cells_table(found: SweepResult) -> Table:
     """One row for each cell."""
     options = list(dict.fromkeys(name for cell in found.cells for name in cell.options))
     settings = list(dict.fromkeys(name for cell in found.cells for name in cell.settings))
     size = max((len(cell.models) for cell in found.cells), default=0)
     names = [f"model_{k + 1}" for k in range(size)]
-    head = ("models", *names, "method", "matcher", "classes", *options, *settings)
     numbers = ("state", "height", "stderr", "of_plain", "score", "steps", "function_error")
     spent = ("align", "evaluate")
+    asked = (*options, *_tell_apart(settings, (*options, *numbers)))
+    head = ("models", *names, "method", "matcher", "classes", *asked)
     lines = [
         (
             cell.set,

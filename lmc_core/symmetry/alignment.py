@@ -12,6 +12,7 @@ experts, experts may live within groups of experts: the same, level by level.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
@@ -259,6 +260,17 @@ class Alignment:
             float((self.elements[name].matrix() - other.elements[name].matrix()).abs().max())
             for name in self.elements
         )
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over its elements, as 64 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for name, element in sorted(self.elements.items()):
+            digest.update(f"{name} {element.kind.value}".encode())
+            for key, tensor in sorted(element.tensors().items()):
+                digest.update(key.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().data)
+        return digest.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write to one safetensors file."""

@@ -47,7 +47,8 @@ What is then left free is orthogonal, a rotation, or a sign, so that matching so
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -60,6 +61,8 @@ from lmc_core.symmetry.rewrite import LayerScale, Norm, Product, Rewrite
 from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, class_of
 
 ROUNDS = 1000  # visits of every product before giving up on their agreement; a few dozen are usual
+# names of the blocks that a part of the rewrite touches, and the part
+Step = tuple[set[str], Callable[[], None]]
 SETTLED = 1e-15  # share of the squares below which a round's gain is rounding
 
 
@@ -123,6 +126,17 @@ class Blocks(MutableMapping[str, Tensor]):
         """Give both sides equal shares of their product, copy by copy of the space."""
         balance_whole(self.layout, product, space, chosen, self)
 
+    def rebalance(self, product: Product, space: Space, chosen: SymmetryClass) -> None:
+        """The same for a product whose sides are those of others too, so that it is not the last
+        time.
+        """
+        balance_whole(self.layout, product, space, chosen, self)
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Take the steps of the rewrite, each after those before it that touch the same blocks."""
+        for _, step in steps:
+            step()
+
     def __delitem__(self, name: str) -> None:
         raise TypeError("A block cannot be taken out of its parameter.")
 
@@ -148,8 +162,12 @@ def rewrite_in_place(
     rewrite_blocks(Blocks(layout, state), rewrite, classes)
 
 
-def rewrite_blocks(blocks: Blocks, rewrite: Rewrite, classes: Classes) -> None:
-    """The same for blocks that are read and changed in a way of their own."""
+def rewrite_blocks(
+    blocks: Blocks, rewrite: Rewrite, classes: Classes, balanced: bool = True
+) -> None:
+    """The same for blocks that are read and changed in a way of their own; without the equal shares
+    of products where not `balanced`, which leaves no convention that a model chooses for itself.
+    """
     layout = blocks.layout
 
     def mixes(space: str) -> bool:
@@ -162,13 +180,56 @@ def rewrite_blocks(blocks: Blocks, rewrite: Rewrite, classes: Classes) -> None:
         if mixes(space):
             for name in writers(layout, rewrite, space):
                 blocks.centre(name, space)
-    for norm in rewrite.norms:
-        if mixes(norm.space):
-            _fold_norm(layout, norm, blocks)
-    for product in rewrite.products:
+    steps: list[Step] = [
+        (_blocks_of_norm(norm), partial(_fold_norm, layout, norm, blocks))
+        for norm in rewrite.norms
+        if mixes(norm.space)
+    ]
+
+    def share(product: Product) -> None:
         space = layout.spaces[product.space]
         if mixes(product.space):
             _drop_biases(layout, product, blocks)
+        if balanced:
+            blocks.balance(product, space, class_of(space, classes))
+
+    steps += [(_blocks_of_product(each), partial(share, each)) for each in rewrite.products]
+    blocks.take(steps)
+    if balanced and (open_spaces := _without_product(layout, rewrite, classes)):
+        _settle(layout, (*open_spaces, *rewrite.products), classes, blocks)
+
+
+def _blocks_of_norm(norm: Norm) -> set[str]:
+    """Names of the blocks that folding a norm reads or changes."""
+    named = (norm.gain, norm.offset, *(name for reader in norm.readers for name in reader))
+    return {name for name in named if name is not None}
+
+
+def _blocks_of_product(product: Product) -> set[str]:
+    """Names of the blocks that sharing a product reads or changes."""
+    named = {*product.left, *product.right, *product.gate, *product.unseen}
+    invisible = () if product.invisible is None else (product.invisible,)
+    return named | set(invisible) | set(product.constant or ())
+
+
+def independent(steps: Sequence[Step]) -> list[list[Callable[[], None]]]:
+    """Steps in lists of which no two touch a common block; in each they keep their order."""
+    lists: list[tuple[set[str], list[int]]] = []
+    for number, (names, _) in enumerate(steps):
+        joined = [each for each in lists if each[0] & names]
+        lists = [each for each in lists if not each[0] & names]
+        numbers = sorted([number, *(one for each in joined for one in each[1])])
+        lists.append((names.union(*(each[0] for each in joined)), numbers))
+    return [[steps[number][1] for number in numbers] for _, numbers in lists]
+
+
+def balance_blocks(blocks: Blocks, rewrite: Rewrite, classes: Classes) -> None:
+    """Give both sides of every product equal shares: what `rewrite_blocks` does when `balanced`,
+    after everything else.
+    """
+    layout = blocks.layout
+    for product in rewrite.products:
+        space = layout.spaces[product.space]
         blocks.balance(product, space, class_of(space, classes))
     if open_spaces := _without_product(layout, rewrite, classes):
         _settle(layout, (*open_spaces, *rewrite.products), classes, blocks)
@@ -214,7 +275,7 @@ def _settle(layout: Layout, products: Sequence[Product], classes: Classes, block
     before = float("inf")
     for _ in range(ROUNDS):
         for product, space, by in chosen:
-            balance_whole(layout, product, space, by, blocks)
+            blocks.rebalance(product, space, by)
         after = sum(float(blocks[name].square().sum()) for name in touched)
         if before - after <= SETTLED * after:
             return
@@ -235,7 +296,13 @@ def writers(layout: Layout, rewrite: Rewrite, space: str) -> list[str]:
 
 
 def fold(
-    original: Tensor, axis: int, gain: Tensor, offset: Tensor | None, centred: bool, inside: bool
+    original: Tensor,
+    axis: int,
+    gain: Tensor,
+    offset: Tensor | None,
+    centred: bool,
+    inside: bool,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """A reader, or a piece of one, with the gain and the offset of its norm taken in.
 
@@ -247,17 +314,16 @@ def fold(
         centred: whether the norm removes the mean.
         inside: whether what comes of the offset goes into the all-ones direction of the reader,
             which has no bias.
+        out: where the reader is written, which may be `original`.
 
     Returns:
         The reader, and what comes of the offset where that belongs to a bias.
     """
-    folded = original * along(gain, original, axis)
+    constant = None if offset is None else (original * along(offset, original, axis)).sum(axis)
+    folded = torch.mul(original, along(gain, original, axis), out=out)
     if centred:
         folded -= folded.mean(axis, keepdim=True)
-    if offset is None:
-        return folded, None
-    constant = (original * along(offset, original, axis)).sum(axis)
-    if not inside:
+    if constant is None or not inside:
         return folded, constant
     folded += constant.unsqueeze(axis) / len(gain)
     return folded, None
@@ -302,25 +368,36 @@ def _drop_biases(layout: Layout, product: Product, blocks: Blocks) -> None:
         blocks[name] = torch.zeros_like(blocks[name])
     if product.constant is not None:
         left, right, target = product.constant
-        path = (*layout.path(product.space), product.space)
-        bias, output = blocks[left], blocks[right]
-        outer = layout.by_name[right]
-        # axes of the output that the bias lacks (queries of a group) share the bias, so they are
-        # summed over
-        names = [axis.space for axis in outer.axes]
-        first = layout.rows(output, outer, *path)  # [..., n, rest]
-        rest = [i for i, name in enumerate(names) if name not in path]
-        shape = [output.shape[i] for i in rest]
-        constant = (
-            (layout.rows(bias, layout.by_name[left], *path) * first)
-            .flatten(0, -2)
-            .sum(0)
-            .view(shape)
-        )
-        into = {axis.space for axis in layout.by_name[target].axes}
-        summed = [i for i, axis in enumerate(rest) if names[axis] not in into]
-        blocks[target] = blocks[target] + (constant.sum(summed) if summed else constant)
+        bias = blocks[left]
+        blocks[target] = blocks[target] + constant_of(layout, product, bias, blocks[right])
         blocks[left] = torch.zeros_like(bias)
+
+
+def constant_of(layout: Layout, product: Product, bias: Tensor, output: Tensor) -> Tensor:
+    """W_o b_v, what a constant on the left of a product adds to what its right side writes to.
+
+    Args:
+        layout: of the model.
+        product: with a `constant`.
+        bias: b_v, the block on the left.
+        output: W_o, the block on the right.
+    """
+    assert product.constant is not None
+    left, right, target = product.constant
+    path = (*layout.path(product.space), product.space)
+    outer = layout.by_name[right]
+    # axes of the output that the bias lacks (queries of a group) share the bias, so they are
+    # summed over
+    names = [axis.space for axis in outer.axes]
+    first = layout.rows(output, outer, *path)  # [..., n, rest]
+    rest = [i for i, name in enumerate(names) if name not in path]
+    shape = [output.shape[i] for i in rest]
+    constant = (
+        (layout.rows(bias, layout.by_name[left], *path) * first).flatten(0, -2).sum(0).view(shape)
+    )
+    into = {axis.space for axis in layout.by_name[target].axes}
+    summed = [i for i, axis in enumerate(rest) if names[axis] not in into]
+    return constant.sum(summed) if summed else constant
 
 
 def balance_whole(
@@ -343,13 +420,13 @@ def balance_whole(
     if chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED) and gate:
         moved = _equal_norms(left, right, *gate)
     elif chosen in (SymmetryClass.SCALES, SymmetryClass.SCALED):
-        ratio = _ratio(left.square().sum(-1), right.square().sum(-1))[..., None]
+        ratio = equal_ratio(left.square().sum(-1), right.square().sum(-1))[..., None]
         moved = left * ratio, right / ratio
     elif chosen is SymmetryClass.ROTARY:
         assert space.pairs is not None
         first, second = space.pairs.indices()
         power = [side.square().sum(-1) for side in (left, right)]
-        ratio = _ratio(*(each[..., first] + each[..., second] for each in power))
+        ratio = equal_ratio(*(each[..., first] + each[..., second] for each in power))
         pieces = [side[..., space.pairs.rotated :, :] for side in (left, right)]
         eye = ratio.new_zeros(*ratio.shape[:-1], 0, 0)
         scale = torch.diagonal(
@@ -373,19 +450,24 @@ def balance_whole(
             blocks[name] = layout.uncopies(piece, block, blocks.shape(name), space.name)
 
 
-def _ratio(left: Tensor, right: Tensor) -> Tensor:
+def equal_ratio(left: Tensor, right: Tensor) -> Tensor:
     """The factor (|right| / |left|)^1/2 that makes squared norms equal; 1 where one of them is
     zero.
     """
     return torch.where((left > 0) & (right > 0), (right / left) ** 0.25, 1.0)
 
 
+def equal_norm_factors(*sides: Tensor) -> Tensor:
+    """What the rows of all sides are multiplied by so that their norms become their geometric mean;
+    1 where one of them is zero.
+    """
+    norms = torch.stack([side.norm(dim=-1) for side in sides])
+    return torch.where((norms > 0).all(0), norms.clamp_min(TINY).log().mean(0).exp() / norms, 1.0)
+
+
 def _equal_norms(*sides: Tensor) -> tuple[Tensor, ...]:
     """Scale the rows of all sides to their geometric mean, unless one of them is zero."""
-    norms = torch.stack([side.norm(dim=-1) for side in sides])
-    factors = torch.where(
-        (norms > 0).all(0), norms.clamp_min(TINY).log().mean(0).exp() / norms, 1.0
-    )
+    factors = equal_norm_factors(*sides)
     return tuple(side * factor[..., None] for side, factor in zip(sides, factors, strict=True))
 
 

@@ -19,6 +19,7 @@ all outputs with respect to all parameters, with epsilon 0 in the norms.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from lmc_core.symmetry.canonical import writers
 from lmc_core.symmetry.layout import Layout
@@ -38,64 +39,74 @@ def symmetry_dimension(layout: Layout, rewrite: Rewrite) -> Counts:
     Returns:
         What gives directions -> how many; the dimension is the sum of the values.
     """
+    found = [
+        *(
+            (f"{space.kind}: {space.largest.value}", space.dimension)
+            for space in layout.spaces.values()
+        ),
+        *_count_norms(layout, rewrite),
+        *_count_products(layout, rewrite),
+        *(("layer scales", layout.spaces[part.space].size) for part in rewrite.layer_scales),
+        *_count_shifts(layout, rewrite),
+        ("scales that norms undo", len(rewrite.scales)),
+        *rewrite.further,
+    ]
     counts: Counts = {}
-
-    def add(what: str, number: int) -> None:
+    for what, number in found:
         if number:
             counts[what] = counts.get(what, 0) + number
+    return counts
 
-    def numel(name: str) -> int:
-        return math.prod(_shape(layout, name))
 
-    for space in layout.spaces.values():
-        add(f"{space.kind}: {space.largest.value}", space.dimension)
+def _count_norms(layout: Layout, rewrite: Rewrite) -> Iterator[tuple[str, int]]:
+    """Gains, offsets, and means that norms remove."""
     for norm in rewrite.norms:
         size = layout.spaces[norm.space].size
-        add("gains of norms", size if norm.gain else 0)
-        add("offsets of norms", size if norm.offset else 0)
-        if norm.centred:
-            for weight, bias in norm.readers:
-                add(
-                    "means that LayerNorm removes",
-                    numel(weight) // size if bias or not norm.offset else 0,
-                )
+        yield "gains of norms", size if norm.gain else 0
+        yield "offsets of norms", size if norm.offset else 0
+        for weight, bias in norm.readers if norm.centred else ():
+            if bias or not norm.offset:
+                yield "means that LayerNorm removes", _numel(layout, weight) // size
     for space in rewrite.centred:
         for name in writers(layout, rewrite, space):
-            add("means that LayerNorm removes", numel(name) // layout.spaces[space].size)
+            number = _numel(layout, name) // layout.spaces[space].size
+            yield "means that LayerNorm removes", number
+
+
+def _count_products(layout: Layout, rewrite: Rewrite) -> Iterator[tuple[str, int]]:
+    """Biases that do not show in a product, and scales of gates."""
     for product in rewrite.products:
         space = layout.spaces[product.space]
         if product.invisible:
             rotated = space.pairs.rotated if space.pairs else 0
-            add(
-                "biases that no output sees",
-                numel(product.invisible) * (space.size - rotated) // space.size,
-            )
+            number = _numel(layout, product.invisible) * (space.size - rotated) // space.size
+            yield "biases that no output sees", number
         for name in product.unseen:
-            add("biases that no output sees", numel(name))
+            yield "biases that no output sees", _numel(layout, name)
         if product.gate:
-            add("scales of gates", space.size * space.copies)
+            yield "scales of gates", space.size * space.copies
         if product.constant:
-            add("biases that no output sees", numel(product.constant[0]))
-    for part in rewrite.layer_scales:
-        add("layer scales", layout.spaces[part.space].size)
+            yield "biases that no output sees", _numel(layout, product.constant[0])
+
+
+def _count_shifts(layout: Layout, rewrite: Rewrite) -> Iterator[tuple[str, int]]:
+    """Constants that several parameters share, and numbers common to all experts."""
     for group in rewrite.sums:
         block = layout.by_name[group[0]]
         names = [axis.space for axis in block.axes if axis.space]
         seen = layout.spaces[names[-1]].size - int(names[-1] in rewrite.centred)
-        add("sums of constants", (len(group) - 1) * seen)
+        yield "sums of constants", (len(group) - 1) * seen
     for block in layout.blocks:
         over = block.ignores_mean_over
         axes = () if over is None else (over,) if isinstance(over, int) else over
         if axes and block.axes[axes[0]].space is not None:
             shape = _shape(layout, block.name)
-            add(
-                "shifts common to all experts",
-                numel(block.name) // math.prod(shape[axis] for axis in axes),
-            )
-    add("scales that norms undo", len(rewrite.scales))
-    for what, number in rewrite.further:
-        add(what, number)
-    return counts
+            number = _numel(layout, block.name) // math.prod(shape[axis] for axis in axes)
+            yield "shifts common to all experts", number
+
+
+def _numel(layout: Layout, name: str) -> int:
+    return math.prod(_shape(layout, name))
 
 
 def _shape(layout: Layout, name: str) -> tuple[int, ...]:

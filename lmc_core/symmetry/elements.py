@@ -25,7 +25,10 @@ Role = Literal["writes", "reads", "order"]
 
 def _reorder(x: Tensor, indices: Tensor) -> Tensor:
     if indices.ndim == 1:
-        return x[indices]
+        # in the order that the numbers lie in, which takes a sixth of the time of going across it
+        if x.ndim == 2 and x.stride(0) == 1 < x.stride(1):
+            return x.mT.gather(1, indices.expand(x.shape[1], -1)).mT
+        return x.index_select(0, indices)
     return torch.take_along_dim(x, indices[..., None].expand(*indices.shape, x.shape[-1]), -2)
 
 
@@ -310,67 +313,88 @@ def random_element(space: Space, chosen: SymmetryClass, generator: torch.Generat
         Inadmissible: if the space does not admit the class.
     """
     space.require(chosen)
-    shape = () if space.within is None else (space.copies,)
-    n = space.size
-
-    def haar(size: int) -> Tensor:
-        q, r = torch.linalg.qr(
-            torch.randn(*shape, size, size, generator=generator, dtype=torch.float64)
-        )
-        return q * r.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
-
-    def spread(size: int) -> Tensor:
-        return 3 ** (2 * torch.rand(*shape, size, generator=generator, dtype=torch.float64) - 1)
-
-    def signs(size: int) -> Tensor:
-        return torch.randint(2, (*shape, size), generator=generator).double() * 2 - 1
-
-    def linear(size: int) -> tuple[Tensor, Tensor]:
-        scales, left, right = spread(size), haar(size), haar(size)
-        return (left * scales[..., None, :]) @ right, right.mT @ (left / scales[..., None, :]).mT
-
+    draw, n = _Draw(space, generator), space.size
     if chosen is SymmetryClass.NONE:
         return identity(space)
     if chosen is SymmetryClass.SIGNS:
-        factors = (
-            signs(n) if space.pairs is None else pair_signs(space, signs(space.pairs.rotated // 2))
-        )
+        pairs = space.pairs
+        factors = draw.signs(n) if pairs is None else draw.signs(pairs.rotated // 2)
+        factors = factors if pairs is None else pair_signs(space, factors)
         return Monomial(identity(space).indices, factors)
     if chosen is SymmetryClass.TURNS:
-        assert space.pairs is not None
-        return quarter_turns(
-            space, torch.randint(4, (*shape, space.pairs.rotated // 2), generator=generator)
-        )
+        return quarter_turns(space, draw.quarters())
     if chosen is SymmetryClass.SCALES:
-        return Monomial(identity(space).indices, spread(n))
+        return Monomial(identity(space).indices, draw.scales(n))
     if chosen in (SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.SCALED):
-        indices = torch.rand(*shape, n, generator=generator).argsort(-1)
+        indices = draw.order()
         if chosen is SymmetryClass.PERMUTATION:
             return Permutation(indices)
-        scales = (
-            spread(n)
-            if chosen is SymmetryClass.SCALED
-            else torch.ones(indices.shape, dtype=torch.float64)
-        )
-        return Monomial(indices, scales if space.positive else scales * signs(n))
+        scales = torch.ones(indices.shape, dtype=torch.float64)
+        if chosen is SymmetryClass.SCALED:
+            scales = draw.scales(n)
+        return Monomial(indices, scales if space.positive else scales * draw.signs(n))
     if chosen in (SymmetryClass.ROTATION, SymmetryClass.ROTARY):
-        assert space.pairs is not None
-        half, others = space.pairs.rotated // 2, n - space.pairs.rotated
-        turn = torch.polar(
-            torch.ones(*shape, half, dtype=torch.float64),
-            6.283 * torch.rand(*shape, half, generator=generator).double(),
-        )
-        if chosen is SymmetryClass.ROTATION:
-            return Orthogonal(rotary_matrix(space.pairs, turn, haar(others)))
-        factors = turn * spread(half)
-        values, inverse = linear(others)
-        return Invertible(
-            rotary_matrix(space.pairs, factors, values),
-            rotary_matrix(space.pairs, 1 / factors, inverse),
-        )
+        return draw.rotary(chosen)
     if chosen is SymmetryClass.ORTHOGONAL:
         if not space.fixes_ones:
-            return Orthogonal(haar(n))
+            return Orthogonal(draw.rotation(n))
         basis = ones_complement(n)
-        return Orthogonal(basis @ haar(n - 1) @ basis.mT + 1 / n)
-    return Invertible(*linear(n))
+        return Orthogonal(basis @ draw.rotation(n - 1) @ basis.mT + 1 / n)
+    return Invertible(*draw.linear(n))
+
+
+class _Draw:
+    """Draws the parts that elements of a space are made of, one set for each of its copies."""
+
+    def __init__(self, space: Space, generator: torch.Generator):
+        self.space, self.generator = space, generator
+        self.shape = () if space.within is None else (space.copies,)
+
+    def rotation(self, size: int) -> Tensor:
+        """Haar orthogonal maps."""
+        shape = (*self.shape, size, size)
+        q, r = torch.linalg.qr(torch.randn(shape, generator=self.generator, dtype=torch.float64))
+        return q * r.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
+
+    def scales(self, size: int) -> Tensor:
+        """Factors in [1/3, 3]."""
+        shape = (*self.shape, size)
+        return 3 ** (2 * torch.rand(shape, generator=self.generator, dtype=torch.float64) - 1)
+
+    def signs(self, size: int) -> Tensor:
+        """Numbers 1 and -1."""
+        return torch.randint(2, (*self.shape, size), generator=self.generator).double() * 2 - 1
+
+    def order(self) -> Tensor:
+        """Permutations."""
+        return torch.rand(*self.shape, self.space.size, generator=self.generator).argsort(-1)
+
+    def quarters(self) -> Tensor:
+        """How many quarter turns each rotary pair makes."""
+        assert self.space.pairs is not None
+        half = self.space.pairs.rotated // 2
+        return torch.randint(4, (*self.shape, half), generator=self.generator)
+
+    def linear(self, size: int) -> tuple[Tensor, Tensor]:
+        """Maps of condition number at most 9, and their inverses."""
+        scales, left, right = self.scales(size), self.rotation(size), self.rotation(size)
+        return (left * scales[..., None, :]) @ right, right.mT @ (left / scales[..., None, :]).mT
+
+    def rotary(self, chosen: SymmetryClass) -> Element:
+        """Rotations of the rotary pairs, scaled where the class has scales, and a map of the other
+        coordinates.
+        """
+        pairs = self.space.pairs
+        assert pairs is not None
+        half, others = pairs.rotated // 2, self.space.size - pairs.rotated
+        turn = torch.polar(
+            torch.ones(*self.shape, half, dtype=torch.float64),
+            6.283 * torch.rand(*self.shape, half, generator=self.generator).double(),
+        )
+        if chosen is SymmetryClass.ROTATION:
+            return Orthogonal(rotary_matrix(pairs, turn, self.rotation(others)))
+        factors = turn * self.scales(half)
+        values, inverse = self.linear(others)
+        return Invertible(
+            rotary_matrix(pairs, factors, values), rotary_matrix(pairs, 1 / factors, inverse)
+        )

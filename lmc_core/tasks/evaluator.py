@@ -10,7 +10,7 @@ fused kernel; see docs/LOG.md.)
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -22,9 +22,9 @@ from lmc_core.models.forward import outputs_each
 from lmc_core.models.functional import Forward
 from lmc_core.models.model import Model
 from lmc_core.models.texts import find_lengths
+from lmc_core.symmetry.layout import State
 from lmc_core.tasks.task import Examples, losses
 
-State = Mapping[str, Tensor]
 P = TypeVar("P")
 BATCH = 128  # examples; large enough to fill the cores, small enough to stay in their caches
 OUTPUTS = 2**26  # numbers that a batch may give: 256 MB

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -18,6 +19,7 @@ from lmc_core.models.families import FAMILIES
 from lmc_core.models.model import Model, untied_state
 from lmc_core.tasks import Examples, get_task
 from lmc_core.tasks.fashion_mnist import full_set
+from lmc_core.training.checkpoints import Checkpoints, choose_steps
 from lmc_core.training.recipes import Recipe
 from lmc_core.training.trainer import Story, score, train
 
@@ -31,16 +33,22 @@ class Score(TypedDict):
     perplexity: NotRequired[float]
 
 
-def _scores(model: Model, device: str, length: int) -> dict[str, Score]:
+def measure_splits(model: Model, device: str, length: int, subset: bool) -> dict[str, Score]:
     """Loss and accuracy or perplexity on the validation and test splits, of the weights as they are
-    shipped.
+    written.
+
+    Args:
+        model: whose card names its task.
+        device: where to run.
+        length: of a window, in tokens.
+        subset: measure images on the shipped subset alone.
     """
     task = get_task(model.card.text("task"))
     module = model.module(device=device)
     sets: dict[str, Examples] = {
         split: task.examples(split, length=length) for split in ("validation", "test")
     }
-    if task.name == "fashion-mnist" and not model.card.part("data")["subset"]:
+    if task.name == "fashion-mnist" and not subset:
         sets["test_all_10000"] = full_set("test")
     result: dict[str, Score] = {}
     for name, examples in sets.items():
@@ -56,6 +64,20 @@ def _scores(model: Model, device: str, length: int) -> dict[str, Score]:
     return result
 
 
+def describe_training(story: Story, device: str) -> dict[str, object]:
+    """The entries of a card on how a training went, and where."""
+    return {
+        "curve": {"columns": ["step", "train_loss", "validation_loss"], "rows": story["curve"]},
+        "trained": {
+            "date": date.today().isoformat(),
+            "seconds": story["seconds"],
+            "device": device,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        },
+    }
+
+
 def produce(
     recipe: Recipe,
     folder: Path,
@@ -63,6 +85,7 @@ def produce(
     device: str = "cpu",
     subset: bool = False,
     report: Callable[[str], None] = lambda line: None,
+    keep: int | Sequence[int] | None = None,
 ) -> Model:
     """Train the model of a recipe and write it to `folder` as an ordinary half-precision checkpoint
     with a `card.json`.
@@ -73,6 +96,8 @@ def produce(
         device: where to train ("cpu", "cuda", "mps").
         subset: train images on the shipped subset alone.
         report: called with lines of progress.
+        keep: how many checkpoints are kept along the run in `folder`, or at which steps
+            (`checkpoints.choose_steps`); None for none.
 
     Returns:
         The model as it will be loaded again: half-precision values in float32.
@@ -82,9 +107,51 @@ def produce(
     module = family.build(recipe.config).to(device)
     state_file = home() / "training" / f"{recipe.name}.pt"
     story = train(
-        recipe, module, family.outputs, state_file=state_file, subset=subset, report=report
+        recipe,
+        module,
+        family.outputs,
+        state_file=state_file,
+        subset=subset,
+        report=report,
+        checkpoints=None if keep is None else make_checkpoints(recipe, folder, keep, subset),
     )
     return write(recipe, module, story, folder, device=device, subset=subset, report=report)
+
+
+def make_checkpoints(
+    recipe: Recipe, folder: Path, keep: int | Sequence[int], subset: bool = False
+) -> Checkpoints:
+    """What `train` keeps along the run of a recipe, in half precision as the model that results;
+    nothing is measured of them. For the arguments see `produce`.
+    """
+    family = FAMILIES[recipe.family]
+    config = family.config(recipe.config)
+
+    def make(module: nn.Module, step: int) -> Model:
+        name = f"{recipe.name} at step {step}"
+        state = {n: tensor.cpu().half().float() for n, tensor in untied_state(module).items()}
+        half = dict.fromkeys(state, torch.float16)
+        model = Model(name, family, config, state, stored=half).check()
+        card = {
+            "name": name,
+            "family": recipe.family,
+            "task": recipe.task,
+            "seed": recipe.seed,
+            "step": step,
+            "parameters": model.parameters,
+            "settings": recipe.settings(),
+            "data": {
+                "task": recipe.task,
+                "split": "train",
+                "subset": subset,
+                "examples_seen": step * recipe.batch,
+            },
+            "licence": "MIT",
+            "digest": model.digest,
+        }
+        return replace(model, card=Config(json.loads(json.dumps(card))))
+
+    return Checkpoints(choose_steps(keep, recipe.steps), folder, make)
 
 
 def write(
@@ -110,7 +177,7 @@ def write(
     }
     config = family.config(recipe.config)
     model = Model(recipe.name, family, config, state, Config(task=recipe.task, data=data)).check()
-    scores = _scores(model, device, recipe.length)
+    scores = measure_splits(model, device, recipe.length, subset)
     card = {
         "name": recipe.name,
         "family": recipe.family,
@@ -120,14 +187,7 @@ def write(
         "settings": recipe.settings(),
         "data": data,
         "scores": scores,
-        "curve": {"columns": ["step", "train_loss", "validation_loss"], "rows": story["curve"]},
-        "trained": {
-            "date": date.today().isoformat(),
-            "seconds": story["seconds"],
-            "device": device,
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-        },
+        **describe_training(story, device),
         "licence": "MIT",
         "digest": model.digest,
     }

@@ -144,6 +144,18 @@ def _llama(seed: int) -> Recipe:
     return _text(f"llama-plays-s{seed}", "llama", config, seed)
 
 
+def _llama_broad(seed: int) -> Recipe:
+    shape = {
+        **_ROTARY,
+        "hidden_size": 256,
+        "num_hidden_layers": 3,
+        "num_key_value_heads": 2,
+        "intermediate_size": 688,
+    }
+    config = {"model_type": "llama", **shape}
+    return _text(f"llama-plays-broad-s{seed}", "llama", config, seed)
+
+
 def _neox(seed: int) -> Recipe:
     rope = {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}
     config = {
@@ -215,9 +227,10 @@ RECIPES: dict[str, Recipe] = {
         _vit("vit-fashion-wide-s0", 0, 144, 4, steps=2500),
         *[_gpt2(f"gpt2-plays-s{seed}", seed, 128, 4) for seed in range(4)],
         _gpt2("gpt2-plays-narrow-s0", 0, 64, 4, steps=4000),
-        _gpt2("gpt2-plays-wide-s0", 0, 192, 4, steps=1200),
+        *[_gpt2(f"gpt2-plays-broad-s{seed}", seed, 256, 4, depth=3) for seed in range(2)],
         *[_gpt2(f"gpt2-austen-s{seed}", seed, 128, 4, task="austen") for seed in range(2)],
         *[_llama(seed) for seed in range(3)],
+        *[_llama_broad(seed) for seed in range(2)],
         *[_neox(seed) for seed in range(3)],
         *[_mixtral(seed) for seed in range(3)],
         *[_qwen_moe(seed) for seed in range(3)],
@@ -227,12 +240,9 @@ RECIPES: dict[str, Recipe] = {
 
 
 FURTHER: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in [
-        _gpt2(f"gpt2-plays-broad-s{seed}", seed, 256, 4, steps=1000, depth=3) for seed in range(2)
-    ]
+    recipe.name: recipe for recipe in [_gpt2("gpt2-plays-wide-s0", 0, 192, 4, steps=1200)]
 }
-"""Recipes of models that are too large to ship, for what takes width; see docs/results.md."""
+"""Recipes of models that are not shipped, for what takes width."""
 
 
 def get_recipe(name: str, **changes: object) -> Recipe:

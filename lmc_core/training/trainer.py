@@ -24,6 +24,7 @@ from lmc_core.models.routers import router_modules
 from lmc_core.symmetry.layout import Layout
 from lmc_core.tasks import Examples, get_task, losses
 from lmc_core.training.batches import make_batches
+from lmc_core.training.checkpoints import Checkpoints
 from lmc_core.training.recipes import Recipe
 
 Outputs = Callable[[nn.Module, Tensor], Tensor]
@@ -201,10 +202,14 @@ class Training:
         with new_file(path) as draft:
             torch.save(state, draft)
 
-    def resume(self, path: Path) -> None:
-        """Go on from what was written for the same recipe; nothing of another one is taken."""
+    def resume(self, path: Path, checkpoints: Checkpoints | None = None) -> None:
+        """Go on from what was written for the same recipe; nothing of another one is taken, nor of
+        a run that did not keep all the steps that are asked for now.
+        """
         saved = torch.load(path, weights_only=True)
         if saved.get("recipe") != json.dumps(self.recipe.settings()):
+            return
+        if checkpoints is not None and not checkpoints.complete_to(saved["step"]):
             return
         self.module.load_state_dict(saved["module"])
         for solver, state in zip(self.solvers, saved["solvers"], strict=True):
@@ -220,6 +225,7 @@ def train(
     state_file: Path | None = None,
     subset: bool = False,
     report: Callable[[str], None] = lambda line: None,
+    checkpoints: Checkpoints | None = None,
 ) -> Story:
     """Train `module` in place and return what its card should say.
 
@@ -230,6 +236,11 @@ def train(
         state_file: where the run is saved every `CHECKPOINT_EVERY` steps, and resumed from.
         subset: train images on the shipped 8,000 instead of the full set.
         report: called with one line of text every `REPORT_EVERY` steps.
+        checkpoints: steps that are kept as models. A run that would miss some of them if it went
+            on from `state_file` begins anew.
+
+    Raises:
+        BadInput: if where they are kept are those of another run.
     """
     batches = make_batches(recipe, subset)
     set_dropout(module, recipe.dropout)
@@ -238,15 +249,21 @@ def train(
     validation = Examples(
         validation.inputs.to(training.device), validation.targets.to(training.device)
     )
+    if checkpoints is not None:
+        checkpoints.require_own()
     if state_file is not None and state_file.exists():
-        training.resume(state_file)
+        training.resume(state_file, checkpoints)
         for _ in range(training.step):  # the same data order as an uninterrupted run
             next(batches)
+    if checkpoints is not None and training.step == 0:
+        checkpoints.keep(module, 0)
     module.train()
     running: list[float] = []
     while training.step < recipe.steps:
         running.append(training.advance(next(batches)))
         done = training.step
+        if checkpoints is not None:
+            checkpoints.keep(module, done)
         if done % REPORT_EVERY == 0 or done == recipe.steps:
             measured, _ = score(module, outputs, validation)
             training.curve.append([done, sum(running) / len(running), measured])

@@ -4,7 +4,7 @@ exactly. Symmetries and methods are in `symmetry_controls`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
@@ -132,9 +132,14 @@ def show_notes(rows: Sequence[Row]) -> None:
         st.warning(messages.sentence(note), icon=":material/warning:")
 
 
-def add_model(key: str) -> None:
+def add_model(key: str, choose: Callable[[str, str], str] | None = None) -> None:
     """A field for a model that is not shipped; it is chosen as soon as it was read, and listed from
     then on.
+
+    Args:
+        key: prefix of the widgets' keys.
+        choose: called with the name of the model in the lists and the key, to choose it; returns
+            what is said. By default it becomes model B.
     """
     if backend.read_only():
         return
@@ -147,7 +152,7 @@ def add_model(key: str) -> None:
             try:
                 added = custom_models.add(reference, st.session_state[extra])
                 st.session_state[name] = ""
-                st.session_state[said] = "success", _choose_added(added, key)
+                st.session_state[said] = "success", (choose or _choose_added)(added, key)
             except LmcError as error:
                 st.session_state[said] = "error", messages.sentence(error)
 
@@ -185,8 +190,7 @@ def _choose_added(added: str, key: str) -> str:
         key: prefix of the widgets' keys.
     """
     known = catalogue.models()
-    row, name = known[added], messages.plain(custom_models.title(added))
-    about = f"**{name}**: {row['family']}, width {row['width']}, {row['parameters']:,} parameters."
+    about = describe_added(added, known[added])
     a = st.session_state.get(f"{key}_a")
     fitting = [each for each in find_alike(known, added) if each == a] or find_alike(known, added)
     if not fitting:
@@ -194,6 +198,17 @@ def _choose_added(added: str, key: str) -> str:
     st.session_state[f"{key}_a"] = st.session_state[f"{key}_was"] = fitting[0]
     st.session_state[f"{key}_b"] = added
     return f"{about} It is model B now."
+
+
+def describe_added(added: str, row: Row) -> str:
+    """What is said of a model that was just added.
+
+    Args:
+        added: its name in the lists.
+        row: what is known about it.
+    """
+    name = messages.plain(custom_models.title(added))
+    return f"**{name}**: {row['family']}, width {row['width']}, {row['parameters']:,} parameters."
 
 
 def _list_added(key: str) -> None:

@@ -27,6 +27,8 @@ from lmc_core.ui import backend, current
 IN_CACHE = "lmc_core.models.files.hub:in_cache"
 NAME = "own_models"  # in the session: references that this person added
 FILE = "own_models.json"  # in the folder of results: the same, over sessions
+# query parameters that name a model each
+NAMING = ("a", "b", "c", "from", "tuned", "to", "itself")
 MOST = 50  # references that are remembered
 
 
@@ -107,7 +109,7 @@ def models() -> dict[str, Row]:
     if backend.read_only():
         return {}
     asked = [
-        *(st.query_params.get(name, "") for name in ("a", "b", "c")),
+        *(st.query_params.get(name, "") for name in NAMING),
         *st.query_params.get_all("models"),
         *current.read(),
     ]

@@ -33,11 +33,13 @@ VIEWS = {
 HOMES = {
     "barrier": "barrier",
     "layers": "barrier",
+    "along": "barrier",
     "alignment": "alignment",
     "plane": "landscape",
     "bend": "landscape",
     "point": "landscape",
     "merge": "merge",
+    "transport": "merge",
     "orders": "experts",
     "equivariance": "equivariance",
 }
@@ -144,6 +146,8 @@ def _home_address(
     """Query parameters of a stored result."""
     data = {name: str(request[name]) for name in ("task", "split") if request.get(name)}
     data["examples"] = str(request.get("examples") or "all")
+    if what == "transport":
+        return _carried_address(rows, request, data)
     settings = dict(cast("Sequence[tuple[str, object]]", request.get("settings") or ()))
     steps, seconds = settings.get("steps"), settings.get("seconds")
     setting = Setting.of(
@@ -189,6 +193,21 @@ def _merge_address(request: Mapping[str, object], frame: str) -> Address:
         found["set"] = touched
     if len(set(weights)) > 1:
         found["weights"] = ",".join(f"{weight / max(weights):g}" for weight in weights)
+    return found
+
+
+def _carried_address(
+    rows: Sequence[Row], request: Mapping[str, object], data: Mapping[str, str]
+) -> Address:
+    """Query parameters of a carried fine-tuning."""
+    names = dict(
+        zip(("from", "tuned", "to", "itself"), (row["name"] for row in rows), strict=False)
+    )
+    found: Address = {"carry": "1", **names, "learned": data["task"], "split": data["split"]}
+    found |= {"examples": data["examples"], "by": str(request.get("method"))}
+    chosen = dict(cast("Sequence[tuple[str, str]]", request.get("classes") or ()))
+    if set(chosen.values()) <= {"none", "permutation"}:
+        found["symmetries"] = "permutations"
     return found
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.components.v2 import component
 
+from lmc_core.look import PRODUCT
 from lmc_core.ui.panels import theme
 
-PRODUCT = "LMC Explorer"
 INK = {"light": "#0f161c", "dark": "#e8edf1"}  # as the text of .streamlit/config.toml
 WORDMARK = """<svg xmlns="http://www.w3.org/2000/svg" width="210" height="32" viewBox="0 0 210 32">
 <rect width="32" height="32" rx="6" fill="#0b5a7d"/>

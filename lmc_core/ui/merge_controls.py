@@ -12,7 +12,7 @@ from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
 from lmc_core.models.listing import Row
 from lmc_core.settings import find_choices
-from lmc_core.ui import address, controls, current
+from lmc_core.ui import address, controls, current, custom_models
 from lmc_core.ui.catalogue import Known
 from lmc_core.ui.controls import alike, find_alike, find_tasks, read_count
 from lmc_core.ui.options import Option, Several, capital
@@ -141,6 +141,7 @@ def choose_models(known: Known, key: str) -> list[str]:
         options,
         selection_mode="multi",
         key=name,
+        format_func=custom_models.title,
         help="Two to eight; the first stays where it is. Of three the loss is drawn over their "
         "triangle.",
     )
@@ -323,8 +324,13 @@ def choose(known: Known, key: str, places: controls.Places) -> Selection | None:
     )
 
 
-def write_address(chosen: Selection) -> None:
-    """Put the selection into the address; what is as usual is left out."""
+def write_address(chosen: Selection, more: Mapping[str, str | None]) -> None:
+    """Put the selection into the address; what is as usual is left out.
+
+    Args:
+        chosen: what the page asks for.
+        more: what another section of the page says there.
+    """
     touched = [
         f"{name}.{field}={value}" for name, settings in chosen.merges for field, value in settings
     ]
@@ -345,5 +351,6 @@ def write_address(chosen: Selection) -> None:
             "task": chosen.task,
             "split": chosen.split,
             "examples": str(chosen.examples or "all"),
+            **more,
         }
     )

@@ -47,11 +47,46 @@ def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> No
     if not choices:
         st.write("An output ensemble is several models; choose another way to merge as well.")
         return
-    left, right = st.columns(2)
-    curve, merge = _choose_merge(choices, best_row(find_results(curves), task), key, left)
-    proposed = suggestion(
-        _request(curve), merge, str(curve.result["frame"]) if curve.result else ""
+    wanted = _choose_checkpoint(choices, best_row(find_results(curves), task), key)
+    try:
+        request = cast(MergeRequest, elsewhere.call(SAVE_AS, *wanted))
+    except LmcError as error:
+        messages.refuse(error)
+        return
+    # in the order opposite to the worker's, which writes the folder, then the result, and ends then
+    jobs = backend.jobs([request.key])
+    running = any(job.active for job in jobs.values())
+    kept = (models_folder() / request.save).is_dir()
+    result = cast("MergeNumbers | None", backend.stored(request))
+    if result is not None and kept:
+        said = (
+            f"Saved as **{request.save}**, an ordinary checkpoint with a card that says where it "
+            "came from. It lies in the folder `models` of the app's results, and the page Barrier "
+            "lists it among the models of your own."
+        )
+        st.success(said + rounding_words(result), icon=":material/check:")
+        return
+    if kept and not running:
+        said = f"There is a model named {request.save} already; choose another name."
+        st.warning(said, icon=":material/warning:")
+        return
+    show_status(
+        [Line[MergeNumbers](request.save, request, None)],
+        key,
+        "It is merged, measured and written.",
+        "model",
+        ("Save", "Stop saving"),
     )
+
+
+def _choose_checkpoint(
+    choices: Sequence[Choice], best: Row | None, key: str
+) -> tuple[MergeRequest, str, str, str]:
+    """What is kept: the request it is of, the way to merge, a name, and a type of the weights."""
+    left, right = st.columns(2)
+    curve, merge = _choose_merge(choices, best, key, left)
+    frame = str(curve.result["frame"]) if curve.result else ""
+    proposed = suggestion(_request(curve), merge, frame)
     name = right.text_input(
         "Name",
         proposed,
@@ -67,33 +102,7 @@ def show_saving(curves: Sequence[Line[MergeNumbers]], task: str, key: str) -> No
         help="Half precision takes half of the space; what rounding does to the outputs is "
         "measured and said.",
     )
-    try:
-        wanted = (_request(curve), merge, name.strip(), str(kind))
-        request = cast(MergeRequest, elsewhere.call(SAVE_AS, *wanted))
-    except LmcError as error:
-        messages.refuse(error)
-        return
-    result = cast("MergeNumbers | None", backend.stored(request))
-    kept = (models_folder() / request.save).is_dir()
-    if result is not None and kept:
-        said = (
-            f"Saved as **{request.save}**, an ordinary checkpoint with a card that says where it "
-            "came from. It lies in the folder `models` of the app's results, and the page Barrier "
-            "lists it among the models of your own."
-        )
-        st.success(said + rounding_words(result), icon=":material/check:")
-        return
-    if kept:
-        said = f"There is a model named {request.save} already; choose another name."
-        st.warning(said, icon=":material/warning:")
-        return
-    show_status(
-        [Line[MergeNumbers](request.save, request, None)],
-        key,
-        "It is merged, measured and written.",
-        "model",
-        ("Save", "Stop saving"),
-    )
+    return _request(curve), merge, name.strip(), str(kind)
 
 
 def _choose_merge(

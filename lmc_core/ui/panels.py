@@ -101,6 +101,17 @@ def show_figure(
     )
 
 
+def start_charts() -> None:
+    """Let the browser start the code that draws, a second of its work, while a person still reads a
+    page without a figure: it draws a dot that nobody sees.
+    """
+    name = "charts_started"
+    st.html(f"<style>.st-key-{name} {{ position: absolute; visibility: hidden; }}</style>")
+    with st.container(key=name):
+        dot = {"data": [{"type": "scatter", "x": [0], "y": [0]}], "layout": {"height": 40}}
+        st.plotly_chart(dot, theme=None, config={"staticPlot": True}, key=f"{name}_dot", width=40)
+
+
 def show_check(
     where: DeltaGenerator,
     error: float | None,

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import streamlit as st
 
 from lmc_core.equivariance.numbers import EquivarianceRequest
-from lmc_core.runs.remembered import make_equivariance_request, make_merge_requests, make_request
+from lmc_core.models.listing import Row
+from lmc_core.runs.remembered import (
+    make_equivariance_request,
+    make_merge_requests,
+    make_request,
+    make_transport_request,
+)
 from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.requests.merge import MergeRequest
+from lmc_core.runs.requests.transport import TransportRequest
 from lmc_core.ui.catalogue import Pair
 from lmc_core.ui.merge_controls import Selection
 from lmc_core.ui.setting import Setting
@@ -110,3 +117,25 @@ def make_merges(chosen: Selection, classes: Mapping[str, str]) -> list[MergeRequ
     """
     text = _merges(chosen, tuple(sorted(classes.items())))
     return [MergeRequest.from_json(content) for content in json.loads(text)]
+
+
+@st.cache_data(max_entries=256, show_spinner="Reading the models")
+def _transport(references: tuple[str, ...], words: str, digests: tuple[str, ...]) -> str:
+    request = make_transport_request(list(references), **json.loads(words))
+    return json.dumps(request.to_json())
+
+
+def make_transport(rows: Sequence[Row], words: Mapping[str, object]) -> TransportRequest:
+    """Return the request that carries a fine-tuning over.
+
+    Args:
+        rows: of the base, the fine-tuned model, the target, and where there is one the target
+            fine-tuned itself.
+        words: of `make_transport_request`.
+
+    Raises:
+        BadInput: with the reason, when it cannot be carried over.
+    """
+    references, digests = (tuple(row[name] for row in rows) for name in ("reference", "digest"))
+    text = _transport(references, json.dumps(dict(words), sort_keys=True), digests)
+    return TransportRequest.from_json(json.loads(text))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 import streamlit as st
 
 from lmc_core.errors import LmcError
+from lmc_core.look import PRODUCT
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import Request
 from lmc_core.ui import backend, cost, messages, queue_progress
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 HEIGHT = 76  # pixels kept for it, three lines of text, so that nothing below moves
 POLL = 0.5  # seconds
-PRODUCT = "LMC Explorer"
 
 
 N = TypeVar("N", bound=Mapping[str, object])
@@ -102,24 +102,13 @@ def show_status(
         backend.expect([line.request for line in missing])
     failed = [line for line in missing if line.key in jobs and jobs[line.key].state == "failed"]
 
-    @st.fragment(run_every=POLL)
-    def poll() -> None:
-        all_jobs = backend.jobs(keys)
-        now = {k: job for k, job in all_jobs.items() if job.active}
-        if list(now) != active:
-            _note_end(key, all_jobs)
-            st.rerun()
-        batch = queue_progress.follow(st.session_state.get(f"{key}_batch"), now, cost.forecast_each)
-        st.session_state[f"{key}_batch"] = batch
-        _progress(lines, list(now.values()), batch, noun)
-
     height = "content" if narrow or failed and not active else HEIGHT
     with st.container(
         horizontal=not narrow, vertical_alignment="center", height=height, border=False
     ):
         with st.container(width="stretch"):
             if active:
-                poll()
+                _poll(lines, key, active, noun)
             elif failed:
                 reason = messages.sentence(jobs[failed[0].key].error)
                 st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
@@ -128,8 +117,8 @@ def show_status(
                 st.markdown(_rest(lines, missing, jobs, noun) + said)
         if backend.read_only():
             return
-        with button if button is not None else contextlib.nullcontext():
-            width: Literal["stretch", "content"] = "stretch" if button is not None else "content"
+        width: Literal["stretch", "content"] = "content" if button is None else "stretch"
+        with contextlib.nullcontext() if button is None else button:
             if active:
                 act = (key, backend.cancel, active)
                 st.button(verbs[1], key=f"{key}_cancel", on_click=_act, args=act, width=width)
@@ -137,6 +126,19 @@ def show_status(
                 todo = [line.request for line in missing or lines]
                 again = bool(failed or not missing)
                 _show_start(todo, key, verbs[0], fresh=not missing, again=again, width=width)
+
+
+@st.fragment(run_every=POLL)
+def _poll(lines: Sequence[Line[N]], key: str, active: Sequence[str], noun: str) -> None:
+    """Show how far the jobs are; once others are active, run the page again."""
+    all_jobs = backend.jobs([line.key for line in lines])
+    now = {k: job for k, job in all_jobs.items() if job.active}
+    if list(now) != list(active):
+        _note_end(key, all_jobs)
+        st.rerun()
+    batch = queue_progress.follow(st.session_state.get(f"{key}_batch"), now, cost.forecast_each)
+    st.session_state[f"{key}_batch"] = batch
+    _progress(lines, list(now.values()), batch, noun)
 
 
 def _note_end(key: str, jobs: Mapping[str, Job]) -> None:

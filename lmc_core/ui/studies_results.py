@@ -16,7 +16,7 @@ from lmc_core.ui import address, backend, messages
 from lmc_core.ui.links import show_link, url
 from lmc_core.ui.options import Option
 from lmc_core.ui.pages import PAGES
-from lmc_core.ui.panels import show_panel, theme
+from lmc_core.ui.panels import show_panel, start_charts, theme
 from lmc_core.ui.studies_actions import label_results, show_actions
 from lmc_core.ui.studies_data import KEY, SHORT, found, homes, names, notes, said
 
@@ -88,6 +88,7 @@ def show_results(table: list[Row], fitting: list[Row]) -> None:
                 icon=":material/close:",
             )
     if not keys:
+        start_charts()
         return
     try:
         results = found(keys)

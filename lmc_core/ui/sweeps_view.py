@@ -1,4 +1,4 @@
-"""A sweep on its page: table of means, matrices of barriers, their spread, and files."""
+"""A sweep on its page: its pairs beside their means, the table, matrices of barriers, and files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SHOWN = 8  # failed cells that are said
 
 
 def explain_start() -> None:
-    """Say how a sweep is begun, where there is none."""
+    """Say how a sweep is begun."""
     st.markdown(
         "A sweep measures all pairs of a set of models by several methods. It is a file, such as "
         "`vit.toml`:"
@@ -71,11 +71,13 @@ def show_sweep(found: SweepResult, key: str) -> None:
     if not found.rows:
         st.info("No cell of this sweep is stored yet.")
     else:
+        _show_spread(found, key)
         columns, rows = list_cells(found, interval=False)
         head = [column.name for column in columns]
         show_table(Table.of(head, rows), columns=max(1, sum(column.text for column in columns)))
         st.caption(describe_errors(found))
-        _show_pictures(found, key)
+        if not found.grouped:
+            _show_matrices(found, key)
     for cell in found.failures[:SHOWN]:
         words = f"{' → '.join(cell.models)}, {cell.method}: {without_places(cell.reason)}"
         st.warning(f"Failed: {words}", icon=":material/error:")
@@ -98,19 +100,20 @@ def show_sweep(found: SweepResult, key: str) -> None:
     )
 
 
-def _show_pictures(found: SweepResult, key: str) -> None:
-    """The matrices of barriers, and every pair beside its mean."""
+def _show_spread(found: SweepResult, key: str) -> None:
+    """Every pair or group beside the mean of its row."""
     # plotly is loaded when something is drawn
-    from lmc_core.sweeps.pictures import (
-        alternative_text,
-        caption,
-        finding,
-        matrices_figure,
-        spread_figure,
-    )
+    from lmc_core.sweeps.pictures import alternative_text, caption, finding, spread_figure
 
     alt = alternative_text(found)
-    if not found.grouped:
-        show_figure(matrices_figure(found, theme()), f"{key}_matrices", alt, file=found.name)
     show_figure(spread_figure(found, theme()), f"{key}_spread", alt, file=f"{found.name}-spread")
     show_caption(finding(found), caption(found))
+
+
+def _show_matrices(found: SweepResult, key: str) -> None:
+    """The barriers between every two models."""
+    # plotly is loaded when something is drawn
+    from lmc_core.sweeps.pictures import alternative_text, matrices_figure
+
+    alt = alternative_text(found)
+    show_figure(matrices_figure(found, theme()), f"{key}_matrices", alt, file=found.name)

@@ -12,13 +12,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from lmc_core.server.launch import ADDRESS, answers, command, free_port
+from lmc_core.server.place import Place
 
 CHROMIUM = next(
     (
@@ -34,6 +35,7 @@ FLAGS = [
 ]  # fmt: skip
 START_LIMIT = 60.0  # seconds
 PAGE_LIMIT = 90_000  # milliseconds until a page has run; the first one imports torch
+expect.set_options(timeout=60_000)  # a busy machine draws late; what is there is seen at once
 
 
 @pytest.fixture(scope="session")
@@ -55,16 +57,25 @@ def base_url() -> None:
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[str]:
+def serving(
+    home: Path, place: Place | None = None, more: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """A fresh server with a home of its own on a free port; yields its address and ends it with its
     worker.
+
+    Args:
+        home: folder of its results.
+        place: where it listens.
+        more: variables.
     """
     home.mkdir(parents=True, exist_ok=True)
+    place = place or Place()
     port = free_port(20000 + os.getpid() % 20000)
-    environment = {**os.environ, "LMC_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "LMC_HOME": str(home), "OMP_NUM_THREADS": "1", **(more or {})}
+    line = command(port, place)
     with open(home / "server.log", "wb") as log:
-        server = subprocess.Popen(command(port), cwd=home, env=environment, stdout=log, stderr=log)
-    address = f"http://{ADDRESS}:{port}"
+        server = subprocess.Popen(line, cwd=home, env=environment, stdout=log, stderr=log)
+    address = place.url(port)
     try:
         end = time.monotonic() + START_LIMIT
         while not answers(address):

@@ -70,6 +70,36 @@ def test_the_answer_performs(server, guarded, visit):
     assert "10\u207b\u00b9" in page.locator(".value").inner_text()
 
 
+def test_the_presenter_finds_the_audience_again(server, guarded, visit):
+    guarded.emulate_media(reduced_motion="reduce")
+    page = visit(server + "/lecture?step=2")
+    at_place(page, 1, 0)
+    with page.expect_popup() as found:
+        page.keyboard.press("p")
+    presenter = found.value
+    expect(presenter.locator(".notes")).to_have_text(STEPS[1].notes)
+    presenter.evaluate("began = Date.now() - 754_000")
+    for _ in range(2):
+        page.reload()
+        settle(page)
+        at_place(page, 1, 0)
+        expect(presenter.locator(".notes")).to_have_text(STEPS[1].notes)
+    expect(presenter.locator(".elapsed")).to_contain_text("12:")
+    page.keyboard.press("PageDown")
+    at_place(page, 1, 1)
+    words = STEPS[1].acts[0].words.partition("{")[0]
+    expect(presenter.locator(".said")).to_contain_text(words)
+    presenter.keyboard.press("ArrowLeft")  # one step for one press, whoever has listened before
+    at_place(page, 1, 0)
+    presenter.keyboard.press("ArrowLeft")
+    at_place(page, 0, len(STEPS[0].acts))
+    page.get_by_role("link", name="Start", exact=True).click()
+    expect(presenter.locator(".notes")).to_contain_text("press p there")
+    page.go_back()  # the same page, a new lecture
+    at_place(page, 0, len(STEPS[0].acts))
+    expect(presenter.locator(".notes")).to_have_text(STEPS[0].notes)
+
+
 @pytest.mark.parametrize("window", WINDOWS)
 def test_nothing_has_to_be_scrolled(window, server, guarded, visit):
     guarded.set_viewport_size(WINDOWS[window])

@@ -16,6 +16,7 @@ from lmc_core.errors import StoreError
 from lmc_core.models.config import Config
 from lmc_core.models.zoo import zoo
 from lmc_core.runs import executors
+from lmc_core.server.entrance import Asked
 from lmc_core.training.recipes import RECIPES
 from tests import tiny
 from tests.cli.conftest import Run
@@ -188,8 +189,8 @@ def test_bad_arguments(arguments: list[str], words: str, lmc: Run):
 def test_no_command_and_app_open_the_app(lmc: Run, monkeypatch: pytest.MonkeyPatch):
     calls = []
 
-    def launch(port, browser, read_only, hosts, executor):
-        assert hosts == []
+    def launch(port, browser, read_only, hosts, executor, asked):
+        assert hosts == [] and asked == Asked()
         calls.append((port, browser, read_only))
         return 0
 

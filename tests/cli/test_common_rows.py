@@ -93,7 +93,8 @@ def test_several_models_are_written_with_their_rows(
     third = tmp_path / "third"
     made("llama", 2, vocab_size=39).save(third)
     outcome = lmc(
-        "align", *padded, third, "--task", text, *QUICK[:2], "--out", tmp_path / "out", "--json"
+        *("align", *padded, third, "--task", text, *QUICK[:2], "--set", "steps=2"),
+        *("--out", tmp_path / "out", "--json"),
     )
     assert outcome.code == 0, outcome.err
     found = [

@@ -68,7 +68,7 @@ def test_an_aligned_checkpoint_has_its_parents_type(
 def test_several_aligned_models_and_their_mean_too(
     halves: list[Path], lmc: Run, tmp_path: Path
 ) -> None:
-    outcome = lmc("align", *halves, "--out", tmp_path / "out")
+    outcome = lmc("align", *halves, "--set", "steps=2", "--out", tmp_path / "out")
     assert outcome.code == 0 and "as written in bfloat16" in outcome.out
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert len(report["written_errors"]) == 3 and report["dtype"] == "bfloat16"

@@ -51,11 +51,12 @@ NAMES = [f"{name} {action.option_strings[0]}" for name, action in OPTIONS]
 
 def line(name: str, option: str, value: str) -> list[str]:
     """A command line that wants nothing else."""
-    models = {"barrier": 2, "align": 2, "group": 2, "merge": 2, "plane": 2, "diff": 2}.get(name, 0)
+    pairs = ("barrier", "along", "align", "group", "merge", "plane", "diff")
+    models = {**dict.fromkeys(pairs, 2), "transport": 3}.get(name, 0)
     return [
         name,
-        *["a", "b"][:models],
-        *(["--out", "x"] if name == "align" else []),
+        *["a", "b", "c"][:models],
+        *(["--out", "x"] if name in ("align", "transport") else []),
         f"{option}={value}",
     ]
 

@@ -40,9 +40,22 @@ def test_float32_finds_it_to_its_rounding() -> None:
 
 def test_a_singular_matrix_has_none() -> None:
     matrix, _ = drawn(10.0, 2)
-    matrix[1, 0] = matrix[1, 1]
+    matrix[1, 0] = 0
     assert iterate(matrix) is None
     assert torch.isfinite(orthogonal_factor(matrix)).all()
+
+
+def test_of_a_matrix_with_equal_rows_a_factor_may_be_found() -> None:
+    """Rounding decides whether such rows leave a zero behind, and which factor it is; it is one."""
+    matrix, _ = drawn(10.0, 2)
+    matrix[1, 0] = matrix[1, 1]
+    found = iterate(matrix)
+    if found is None:
+        found = orthogonal_factor(matrix)
+    eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype)
+    assert float((found.mT @ found - eye).abs().max()) < 1e-9
+    traces = (found * matrix).sum((-2, -1))
+    torch.testing.assert_close(traces, torch.linalg.svdvals(matrix).sum(-1))
 
 
 def test_refining_squares_the_error() -> None:

@@ -22,10 +22,12 @@ def draw(kind: str) -> torch.Tensor:
         noise = noise[:, :3] @ noise[:3]
     if kind == "ties":
         noise = noise.round()
+    if kind == "skewed":  # far fewer entries than of normal numbers are far above the mean
+        noise = noise.exp().exp()
     return noise
 
 
-@pytest.mark.parametrize("kind", ["independent", "planted", "low rank", "ties"])
+@pytest.mark.parametrize("kind", ["independent", "planted", "low rank", "ties", "skewed"])
 @pytest.mark.parametrize("candidates", [2, 20])
 def test_the_best_of_all(kind: str, candidates: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sparse_assignment, "SMALL", 0)
@@ -36,6 +38,23 @@ def test_the_best_of_all(kind: str, candidates: int, monkeypatch: pytest.MonkeyP
     assert found.sort().values.equal(ROWS)
     best = value[linear_sum_assignment(value.numpy(), maximize=True)].sum()
     assert abs(float(value[ROWS, found].sum() - best)) < N * 2**-22 * float(value.abs().max())
+
+
+@pytest.mark.parametrize("kind", ["independent", "skewed", "ties", "alike"])
+def test_candidates_are_the_largest_of_every_row(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sparse_assignment, "CANDIDATES", 8)
+    value = torch.ones(N, N) if kind == "alike" else draw(kind)
+    rows, columns = sparse_assignment._candidates(value)
+    chosen = torch.zeros(N, N, dtype=torch.bool)
+    chosen[rows, columns] = True
+    assert len(rows) == int(chosen.sum()) and bool(chosen.diagonal().all())
+    assert bool((rows.diff() >= 0).all())  # sorted, as the solver takes them
+    assert bool((value.where(chosen, -torch.inf).amax(0) == value.amax(0)).all())
+    assert bool((value.where(chosen, -torch.inf).amax(1) == value.amax(1)).all())
+    # beside the largest of columns and the diagonal
+    assert int(chosen.sum(1).min()) >= 2 and int(chosen.sum()) < N * (4 * 8 + 2)
 
 
 def test_few_candidates_are_added_to_until_the_order_is_proved(

@@ -18,7 +18,7 @@ from lmc_core.models.config import Config
 from lmc_core.models.families import FAMILIES
 from lmc_core.models.files import safetensors_writer
 from lmc_core.models.files.recorder import NotRecordable, Recorder
-from lmc_core.models.lazy import LazyState, count_bytes, is_lazy, shapes
+from lmc_core.models.lazy import LazyState, all_finite, count_bytes, is_lazy, shapes
 from lmc_core.models.load import load_folder
 from lmc_core.models.model import Model, NotFinite, untied_state
 from lmc_core.models.rows import Rows, extended, restricted
@@ -182,3 +182,16 @@ def test_a_recording_makes_what_was_made(tmp_path: Path) -> None:
         assert read == recorder.sources(tensor)  # each once, and no other
     with pytest.raises(NotRecordable), Recorder(meta.items()):
         meta["a"].mul_(2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_values_that_are_no_numbers_are_seen_wherever_they_stand(
+    dtype: torch.dtype, bad: float
+) -> None:
+    for size in (1, 7, 1000):
+        for place in {0, size // 2, size - 1}:
+            values = torch.randn(size, 3).to(dtype)
+            assert all_finite(values) and all_finite(values[:0])
+            values[place, 1] = bad
+            assert not all_finite(values) and not all_finite(values.mT)

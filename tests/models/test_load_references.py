@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from lmc_core.errors import BadCheckpoint, BadInput, UnknownName
 from lmc_core.models.files import hub
 from lmc_core.models.files.references import Reference, allowing_pickle, parse
-from lmc_core.models.load import file_notes, find_folder, full_reference, load
+from lmc_core.models.load import file_notes, find_folders, full_reference, load
 from lmc_core.runs.kinds.barrier import make_request
 from tests.models.fake_hub import COMMIT, cached, server
 
@@ -125,7 +125,7 @@ def test_a_model_in_the_cache(plain: Path, cache: Path) -> None:
     snapshot = cached(cache, "org/tiny", plain)
     model = load("hf:org/tiny")
     assert model.name == "tiny" and model.digest == load(plain).digest
-    assert find_folder("hf:org/tiny") == snapshot == model.folder
+    assert find_folders("hf:org/tiny") == [snapshot] == [model.folder]
     assert load(f"hf:org/tiny@{COMMIT}").name == f"tiny@{COMMIT}"
 
 

@@ -59,8 +59,8 @@ def metrics(at: AppTest) -> dict[str, str]:
 
 
 def charts(at: AppTest) -> list[str]:
-    """Accessible names of the figures."""
-    return [each.proto.alt for each in at.get("plotly_chart")]
+    """Accessible names of the figures that a person sees."""
+    return [each.proto.alt for each in at.get("plotly_chart") if each.proto.alt]
 
 
 def parameters(at: AppTest, name: str) -> list[str]:

@@ -78,7 +78,7 @@ VALUES = (
 )
 NAMES = (
     "a", "b", "c", "models", "frame", "merge", "set", "weights", "onto", "steps", "points", "examples", "resolution", "with",
-    "task", "split", "span", "at", "layer", "shown", "step", "price", "kind", "seed", "view", "study", "show", "space", "ways", "sweep",
+    "carry", "from", "tuned", "to", "itself", "learned", "by", "task", "split", "span", "at", "layer", "shown", "step", "price", "kind", "seed", "view", "study", "show", "space", "ways", "sweep",
 )  # fmt: skip
 
 

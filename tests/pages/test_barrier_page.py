@@ -313,6 +313,25 @@ def test_parts_are_measured_on_demand_and_drawn(done, app):
     assert files(done) >= {"CSV"} and "Measure the parts again" in buttons(done)
 
 
+def test_a_quantity_is_measured_along_the_path_on_demand(done, app):
+    assert "Measure along the path" not in buttons(done)
+    done.toggle(key="barrier_along").set_value(True)
+    done.session_state["barrier_along_quantity"] = "spectra"
+    press(done.run(), "Measure along the path")
+    asked = app.requests()
+    assert [(r.what, r.quantity, r.points) for r in asked] == [("along", "spectra", 5)] * 3
+    assert "Stop measuring the path" in buttons(done)
+    keys = app.work()
+    done.run()
+    assert not done.exception and "Measure along the path again" in buttons(done)
+    assert "Along the path" in charts(done)[1] and len(keys) == 3
+    assert "effective rank" in words(done)
+    # images of one task have no other
+    assert "Loss on another task" not in str(
+        done.segmented_control(key="barrier_along_quantity").options
+    )
+
+
 def test_the_objective_and_what_was_learned_are_drawn_on_demand(at, app):
     at.query_params.update({"method": "learned", "steps": "100", "with": "none"})
     app.finish(at)

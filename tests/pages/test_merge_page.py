@@ -110,6 +110,7 @@ def test_done(done):
         "Between three models",
         "Between every two models",
         "Save a merged model",
+        "Carry a fine-tuning over",
     ]
 
 
@@ -124,9 +125,10 @@ def test_read_only_shows_what_is_stored_and_no_button(at, app, keys, audience):
     at.run()
     assert not at.exception
     assert "Not stored on this server, which only shows what is: Universe." in words(at)
-    assert not {"Run", "Save", "Run again"} & set(
-        buttons(at)
-    ) and "Save a merged model" not in headers(at)
+    assert not {"Run", "Save", "Run again"} & set(buttons(at)) and not {
+        "Save a merged model",
+        "Carry a fine-tuning over",
+    } & set(headers(at))
 
 
 def test_saving(done, app):
@@ -140,6 +142,10 @@ def test_saving(done, app):
     app.begin(0.2, "measuring vit-fashion-s0")
     done.run()
     assert "Stop saving" in buttons(done)
+    (app.home / "models" / "mine").mkdir(parents=True)  # the model is there before its numbers are
+    done.run()
+    assert "Stop saving" in buttons(done) and "already" not in words(done)
+    (app.home / "models" / "mine").rmdir()
     app.fail_running("Not now.")
     done.run()
     press(done, "Save again")

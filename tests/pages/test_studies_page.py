@@ -14,6 +14,7 @@ from lmc_core.studies.notes import Notes
 from lmc_core.studies.store import Studies
 from lmc_core.studies.study import Entry
 from lmc_core.ui.pages import script
+from tests.pages.reading import charts
 from tests.pages.reading import parameters as parameter
 from tests.studies.conftest import RESULTS, keep
 
@@ -72,10 +73,6 @@ def press(at: AppTest, label: str, number: int = 0) -> None:
     assert not at.exception
 
 
-def alts(at: AppTest) -> list[str]:
-    return [each.proto.alt for each in at.get("plotly_chart")]
-
-
 def test_empty(at: AppTest):
     at.run()
     assert not at.exception and "Nothing is stored yet. Measure a barrier" in words(at)
@@ -89,7 +86,7 @@ def test_empty(at: AppTest):
 def test_the_newest_pair_is_drawn_at_once_with_everything_behind_it(at: AppTest, keys: list[str]):
     at.run()
     assert not at.exception and "**3** chosen." in words(at)
-    assert len(alts(at)) == 1 and "gpt2-plays-s0 \u2192 gpt2-plays-s1" in alts(at)[0]
+    assert len(charts(at)) == 1 and "gpt2-plays-s0 \u2192 gpt2-plays-s1" in charts(at)[0]
     assert "The barrier is the largest excess" in words(at)
     assert list(at.table[0].value["Barrier"])[0] == "1.310 \u00b1 0.008 nats"
     assert len(at.dataframe[0].value) == 6 and "**6** of your own" in words(at)
@@ -107,7 +104,7 @@ def test_the_address_holds_search_filters_and_choice(at: AppTest, keys: list[str
     at.run()
     assert list(at.dataframe[0].value["Setting"]) == ["Plain average"]
     assert "**2** chosen, 1 of them not in the table as filtered." in words(at)
-    assert "2 pairs of models" in alts(at)[0]
+    assert "2 pairs of models" in charts(at)[0]
     assert parameter(at, "q") == ["fashion plain"] and parameter(at, "task") == ["fashion-mnist"]
     assert parameter(at, "show") == [keys[0][:12], keys[4][:12]]
 
@@ -136,13 +133,26 @@ def test_nothing_fits(at: AppTest, keys: list[str]):
     assert "No result fits" in words(at) and "3 of them not in the table" in words(at)
 
 
+def test_the_code_of_charts_starts_while_nothing_is_drawn(at: AppTest, keys: list[str]):
+    at.query_params["show"] = "none"
+    at.run()
+    (dot,) = at.get("plotly_chart")
+    assert not dot.proto.alt and "charts_started" in dot.proto.id
+
+
+def test_a_page_with_a_figure_draws_nothing_else(at: AppTest, keys: list[str]):
+    at.query_params["show"] = keys[0][:12]
+    at.run()
+    assert charts(at) and all(each.proto.alt for each in at.get("plotly_chart"))
+
+
 def test_a_chosen_row_joins_those_chosen_under_another_filter(at: AppTest, keys: list[str]):
     at.query_params.update({"task": "fashion-mnist", "show": [keys[4][:12]]})
     at.run()
     press(at, "Choose none")
     assert (
         "Choose rows to draw them" in words(at)
-        and not alts(at)
+        and not charts(at)
         and parameter(at, "show") == ["none"]
     )
 
@@ -176,7 +186,7 @@ def test_a_result_is_named_in_table_search_figure_and_study(at: AppTest, keys: l
     at.run()
     at.text_input(key=f"studies_name_{keys[1][:12]}").set_value("  The  first ")
     press(at, "Keep")
-    assert "The first" in alts(at)[0]
+    assert "The first" in charts(at)[0]
     at.text_input(key="studies_put_name").set_value("Mine")
     press(at, "Put in")
     assert Studies().get("mine").entries[0].labels == ("The first",)
@@ -213,9 +223,9 @@ def test_shipped_results_cannot_be_deleted(at: AppTest, shipped: Path):
 def test_cards_and_an_open_study(at: AppTest, study):
     at.query_params["view"] = "studies"
     at.run()
-    assert "2 pictures, 5 results" in words(at) and len(alts(at)) == 1
+    assert "2 pictures, 5 results" in words(at) and len(charts(at)) == 1
     press(at, "Open")
-    assert parameter(at, "study") == ["two-pairs"] and len(alts(at)) == 2
+    assert parameter(at, "study") == ["two-pairs"] and len(charts(at)) == 2
     assert {"Page", "For a paper", "Archive"} <= set(labels(at))
     assert r"\*\*Not bold\*\* \$x\$" in words(at)
     press(at, "All studies")
@@ -263,7 +273,7 @@ def test_results_that_are_gone_are_said(at: AppTest, study, keys: list[str]):
         not at.exception
         and f"1 of its results is not stored here any more ({keys[0][:12]})" in words(at)
     )
-    assert len(alts(at)) == 2
+    assert len(charts(at)) == 2
 
 
 def test_a_store_that_cannot_be_read_is_one_sentence_without_its_place(
@@ -303,7 +313,7 @@ def test_paths_of_the_server_are_never_shown(at: AppTest, home: Path):
     shown = json.dumps(
         [
             words(at),
-            alts(at),
+            charts(at),
             [each.value.to_csv() for each in at.dataframe],
             dict(at.query_params.items()),
         ]
@@ -315,7 +325,7 @@ def test_paths_of_the_server_are_never_shown(at: AppTest, home: Path):
 def test_an_audience_sees_everything_and_changes_nothing(view: dict, at: AppTest, study, audience):
     at.query_params.update(view)
     at.run()
-    assert not at.exception and alts(at)
+    assert not at.exception and charts(at)
     writing = {
         "Put in",
         "Keep",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
-from lmc_core.sweeps.record import write_record
+from lmc_core.sweeps.record import choose_name, list_sweeps, read_record, write_record
 from lmc_core.sweeps.result import CellResult, Mean, Row, SweepResult
 from lmc_core.ui.pages import script
 
@@ -75,9 +76,31 @@ def page(**parameters: str) -> AppTest:
     return at
 
 
-def test_without_a_sweep_it_says_how_to_begin_one(home: Path) -> None:
+def test_without_a_sweep_it_shows_the_shipped_one_and_how_to_begin_another(home: Path) -> None:
     at = page()
+    (shipped,) = list_sweeps()
+    assert at.header[0].value == shipped.title and not at.warning
+    assert shipped.count("stored") == len(shipped.cells) > 0 and shipped.source == ""
+    assert len(at.get("plotly_chart")) == 2
     assert at.code[1].value == "lmc sweep vit.toml" and "[methods]" in at.code[0].value
+
+
+def test_a_sweep_of_ones_own_stands_before_the_shipped_one(home: Path) -> None:
+    (shipped,) = list_sweeps()
+    assert choose_name(shipped.name, "own.toml") == f"{shipped.name}-2"
+    record("own", "Own")
+    assert [each.name for each in list_sweeps()] == ["own", shipped.name]
+    record(shipped.name, "In its place")
+    assert {each.title for each in list_sweeps()} == {"In its place", "Own"}
+    assert read_record(shipped.name).title == "In its place"
+
+
+def test_without_any_record_it_says_how_to_begin_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lmc_core.sweeps.record.shipped_folder", lambda: home / "none")
+    at = page()
+    assert at.code[1].value == "lmc sweep vit.toml" and not at.header
 
 
 def test_a_sweep_is_chosen_and_shown(home: Path) -> None:

@@ -109,7 +109,8 @@ OTHERS = {
     "show": {name: (name,) for name in ("vit-s0", "gpt2-wide", "mixtral-s0", "llama-plays-s0")},
 }
 COMMANDS = (
-    "app", "models", "methods", "show", "diff", "align", "barrier", "group", "equivariance", "plane", "merge", "sweep", "lecture",
+    "app", "models", "methods", "show", "diff", "align", "barrier", "along", "group", "equivariance", "plane", "merge", "transport", "sweep",
+    "lecture",
     "results", "report", "train", "worker",
 )  # fmt: skip
 

@@ -40,6 +40,7 @@ CHANGES: dict[str, Any] = {
     "learn_data": "f" * 64,
     "algorithm": 99,
     "orders": ["9" * 64],
+    "through_digests": [["8" * 64], ["7" * 64]],
 }
 
 
@@ -49,7 +50,7 @@ def golden(name: str) -> tuple[dict[str, Any], str]:
 
 def test_every_kind_of_computation_has_a_golden_request() -> None:
     assert {each["request"]["what"] for each in GOLDEN.values()} == kinds_of_computation()
-    assert len({each["key"] for each in GOLDEN.values()}) == len(GOLDEN) == 14
+    assert len({each["key"] for each in GOLDEN.values()}) == len(GOLDEN) == 16
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -75,6 +76,7 @@ def test_names_and_places_do_not_matter(name: str) -> None:
     content, key = golden(name)
     count = len(content["names"])
     content |= {"models": ["elsewhere"] * count, "names": ["somebody"] * count}
+    content |= {"through": [["path:/some/place"], ["path:/another"]]}
     if content["data"]:
         content["task"] = "text:/other/place.txt"
     assert request_from_json(content).key == key

@@ -41,6 +41,7 @@ NAMES = (
     "METHODS",
     "Model",
     "Monomial",
+    "MovedDifference",
     "Orthogonal",
     "Permutation",
     "Plane",
@@ -75,6 +76,7 @@ NAMES = (
     "match_weights",
     "measure_grid",
     "measure_simplex",
+    "move_difference",
     "own_model",
     "part_costs",
     "permutations_only",
@@ -82,6 +84,7 @@ NAMES = (
     "routing",
     "task_for",
     "tempered",
+    "transport",
     "widen",
     "zoo",
 )

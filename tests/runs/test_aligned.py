@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lmc_core.models.load import load
-from lmc_core.runs import cache
+from lmc_core.runs import cache, kept
 from lmc_core.runs.cache import aligned_pair, find_pair_key
 from lmc_core.runs.inputs import open_inputs
 from lmc_core.runs.kinds.barrier import compute, make_request
@@ -105,7 +105,7 @@ def test_a_damaged_pair_is_aligned_again(request_of, home: Path) -> None:
 def test_the_least_recently_used_pairs_give_way(
     request_of, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "ROOM", 1)
+    monkeypatch.setattr(kept, "ROOM", 1)
     first, second = request_of(), request_of(seed=1)
     compute(first)
     folder = home / "aligned" / find_pair_key(first)
@@ -119,7 +119,7 @@ def test_a_full_disk_is_no_reason_to_fail(request_of, monkeypatch: pytest.Monkey
     def full(*arguments, **words) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "save_file", full)
+    monkeypatch.setattr(kept, "save_file", full)
     assert compute(request_of())[0]["barrier"] is not None
 
 

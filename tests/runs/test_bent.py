@@ -72,8 +72,8 @@ def test_room_for_its_copies_is_asked_for(
         ({"bend": -1}, "bend"),
         ({"bend_seconds": 0.0}, "above 0"),
         ({"bend": 5, "method": "joint"}, "learns a bend with the alignment"),
-        ({"method": "joint", "repair": True}, "renormalised on the straight line"),
-        ({"bend": 5, "repair": True}, "renormalised on the straight line"),
+        ({"method": "joint", "repair": True}, "on the straight line"),
+        ({"bend": 5, "repair": True}, "on the straight line"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

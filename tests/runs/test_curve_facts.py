@@ -16,7 +16,7 @@ from lmc_core.intervals.errors import stderr
 from lmc_core.paths.barrier import excess
 from lmc_core.paths.curve import Curve
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.kinds.barrier import curve_facts
+from lmc_core.runs.kinds.curve_facts import curve_facts
 from lmc_core.runs.requests.barrier import BarrierRequest
 from tests.tiny import tiny
 

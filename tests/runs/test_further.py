@@ -54,3 +54,26 @@ def test_networks_with_norms_are_not_renormalised(tiny_gpt2_pair: tuple[Path, Pa
     a, b = map(str, tiny_gpt2_pair)
     with pytest.raises(BadInput, match="for networks without norms"):
         make_request(a, b, task="plays", method="none", repair=True, **SMALL)
+
+
+def test_routers_are_fitted_between_the_ends_alone() -> None:
+    names = ("zoo:mixtral-plays-s0", "zoo:mixtral-plays-s1")
+    asked = {"length": 16, "method": "none", **SMALL}
+    plain = make_request(*names, **asked)
+    fitted = make_request(*names, reroute=True, learn=8, **asked)
+    assert plain.key != fitted.key
+    before, after = (compute(request)[0] for request in (plain, fitted))
+    assert after["rerouted"] and "rerouted" not in before
+    assert [after["loss"][end] for end in (0, -1)] == [before["loss"][end] for end in (0, -1)]
+    assert after["loss"][1:-1] != before["loss"][1:-1]
+    assert before["routing"] is not None and after["routing"] is not None
+    assert after["routing"]["with_a"][0] == before["routing"]["with_a"][0]
+    assert after["routing"]["with_a"][5] != before["routing"]["with_a"][5]
+
+
+def test_routers_of_networks_without_experts_are_not_fitted(
+    tiny_gpt2_pair: tuple[Path, Path],
+) -> None:
+    a, b = map(str, tiny_gpt2_pair)
+    with pytest.raises(BadInput, match="has no experts"):
+        make_request(a, b, task="plays", method="none", reroute=True, **SMALL)

@@ -15,8 +15,9 @@ import pytest
 
 from lmc_core.errors import BadInput, StoreError
 from lmc_core.locks import FileLock
-from lmc_core.runs.job_files import JobFolder
-from lmc_core.runs.jobs import Job, Jobs, _read_asked, lock_path
+from lmc_core.runs.jobs import Jobs
+from lmc_core.runs.jobs.files import JobFolder
+from lmc_core.runs.jobs.job import Job, lock_path, read_asked
 from tests.runs.fakes import FakeRequest
 
 Ask = Callable[..., FakeRequest]
@@ -228,9 +229,9 @@ def test_an_error_says_what_helps(
     def fail(*values: object, **more: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    monkeypatch.setattr("lmc_core.runs.job_files.write_file", fail)
+    monkeypatch.setattr("lmc_core.runs.jobs.files.write_file", fail)
     monkeypatch.setattr(
-        "lmc_core.runs.jobs.shutil.disk_usage", lambda path: SimpleNamespace(free=free)
+        "lmc_core.runs.jobs.table.shutil.disk_usage", lambda path: SimpleNamespace(free=free)
     )
     with pytest.raises(StoreError, match=words):
         jobs.submit(ask())
@@ -307,13 +308,14 @@ def test_a_job_whose_file_is_damaged_can_be_asked_for_again(jobs: Jobs, ask: Ask
     jobs.submit(ask())
     (asked,) = (jobs.path / "all" / ask().key).glob("asked~*")
     asked.write_bytes(b"")  # as after a loss of power
-    _read_asked.cache_clear()
+    read_asked.cache_clear()
     assert jobs.get(ask().key) is None and jobs.active() == []
     assert jobs.submit(ask()).state == "queued" and len(jobs.active()) == 1
 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setattr("lmc_core.runs.jobs.find_host", lambda: f"{name}/1")
+    for part in ("job", "claims", "care"):
+        monkeypatch.setattr(f"lmc_core.runs.jobs.{part}.find_host", lambda: f"{name}/1")
 
 
 def test_a_job_of_a_dead_machine_goes_to_another_one(
@@ -364,7 +366,7 @@ def test_ended_jobs_are_forgotten_after_a_month(
     jobs.finish(old.key, "cpu:w")
     jobs.submit(waiting)
     later = time.time() + 31 * 24 * 3600
-    monkeypatch.setattr("lmc_core.runs.jobs.time.time", lambda: later)
+    monkeypatch.setattr("lmc_core.runs.jobs.care.time.time", lambda: later)
     jobs.submit(new)
     assert jobs.get(old.key) is None and state(jobs, waiting) == state(jobs, new) == "queued"
 

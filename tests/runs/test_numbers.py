@@ -10,6 +10,7 @@ import pytest
 from lmc_core import folders
 from lmc_core.equivariance.numbers import EquivarianceNumbers
 from lmc_core.runs.requests.alignment import AlignmentNumbers
+from lmc_core.runs.requests.along import AlongNumbers
 from lmc_core.runs.requests.barrier import BarrierNumbers
 from lmc_core.runs.requests.bend import BendNumbers
 from lmc_core.runs.requests.layers import LayersNumbers
@@ -18,10 +19,12 @@ from lmc_core.runs.requests.merge import MergeNumbers
 from lmc_core.runs.requests.orders import OrdersNumbers
 from lmc_core.runs.requests.plane import PlaneNumbers
 from lmc_core.runs.requests.point import PointNumbers
+from lmc_core.runs.requests.transport import TransportNumbers
 from tests.runs.numbers import misfits
 
 NUMBERS = {
     "alignment": AlignmentNumbers,
+    "along": AlongNumbers,
     "barrier": BarrierNumbers,
     "bend": BendNumbers,
     "equivariance": EquivarianceNumbers,
@@ -31,6 +34,7 @@ NUMBERS = {
     "orders": OrdersNumbers,
     "plane": PlaneNumbers,
     "point": PointNumbers,
+    "transport": TransportNumbers,
 }
 SHIPPED = sorted(Path(folders.assets()).glob("**/result.json"))
 

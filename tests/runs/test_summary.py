@@ -17,7 +17,7 @@ import torch
 from lmc_core import folders
 from lmc_core.progress import ignore
 from lmc_core.runs.computation import COMPUTATIONS, SUMMARY, contradicts, summarize
-from lmc_core.runs.kinds.barrier import curve_facts
+from lmc_core.runs.kinds.curve_facts import curve_facts
 from lmc_core.runs.kinds.many import make_group_request
 from lmc_core.runs.kinds.plane import make_plane_request
 from lmc_core.runs.requests.point import choose_point
@@ -29,8 +29,9 @@ SHIPPED = {
 }
 FORGED = {  # kind -> a number that its arrays determine
     "barrier": ("barrier",), "layers": ("cost", 1), "plane": ("lowest", "loss"), "point": ("stderr",),
-    "bend": ("paths", 1, "barrier"), "group": ("centre_excess",), "merge": ("lines", "barrier", 0, 1),
+    "along": ("sharpness", "trace", 0), "bend": ("paths", 1, "barrier"), "group": ("centre_excess",), "merge": ("lines", "barrier", 0, 1),
     "orders": ("fans", 0, "barrier", 2), "alignment": ("spaces", 0, "moved"), "equivariance": ("on", "loss"),
+    "transport": ("tasks", 0, "moved", "change", 1),
 }  # fmt: skip
 
 

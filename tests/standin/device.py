@@ -75,6 +75,8 @@ def load() -> str:
         manual_seed_all=lambda seed: None,
         get_rng_state=lambda device=0: torch.empty(0, dtype=torch.uint8),
         set_rng_state=lambda state, device=0: None,
+        # asked by checkpointing, also in tests of other devices after these in one process
+        get_amp_supported_dtype=lambda: [torch.bfloat16],
     )
     torch._register_device_module(NAME, module)
     generate_methods_for_privateuse1_backend()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from lmc_core.runs.store import Store
 from lmc_core.sweeps.cells import make_cells
 from lmc_core.sweeps.expect import expect
 from lmc_core.sweeps.read import read_content, read_file
+from lmc_core.sweeps.record import read_record
+from lmc_core.sweeps.tables import cells_table
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,9 +23,31 @@ ROOT = Path(__file__).parents[2]
 def test_the_zoo() -> None:
     found = read_file(ROOT / "benchmarks/barriers.toml")
     names = {model.removeprefix("zoo:") for each in found.sets for model in each.models}
-    assert names == {name for name in zoo_names() if "narrow" not in name and "wide" not in name}
+    others = ("narrow", "wide", "broad")  # of other widths than those of the results
+    assert names == {name for name in zoo_names() if not any(each in name for each in others)}
     assert [len(each.units) for each in found.sets] == [6, 1, 6, 3, 3, 3, 3, 1]
     assert len(found.methods) == 7 and found.cells == 26 * 7
+
+
+def test_the_shipped_sweep_is_that_of_its_file(home: Path) -> None:
+    """Cells and keys, so that the command which is named for it makes the same again."""
+    found = read_file(ROOT / "benchmarks/zoo.toml")
+    record = read_record("barriers-of-the-zoo")
+    assert record.title == found.title and record.source == ""
+    # of one family and method, which is soon done
+    plain = make_cells(replace(found, methods=found.methods[:1], sets=found.sets[:1]))
+    keys = [cell.request.key for cell in plain if cell.request]
+    known = {each.key: each for each in record.cells}
+    assert len(keys) == 6 and all(known[key].method == "plain" for key in keys)
+    assert len(record.cells) == found.cells == 75
+    assert {each.method for each in record.cells} == {each.label for each in found.methods}
+
+
+def test_columns_of_what_was_asked_and_what_came_have_names_of_their_own(home: Path) -> None:
+    table = cells_table(read_record("barriers-of-the-zoo"))
+    names = table.header
+    assert len(set(names)) == len(names)
+    assert {"steps", "steps_set"} <= set(names)
 
 
 def test_ten_pythias_are_listed_without_a_connection(

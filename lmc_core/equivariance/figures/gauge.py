@@ -13,7 +13,7 @@ from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run, run_strokes
 from lmc_core.equivariance.figures.setting import EMPTY, NONE, Drawing, ending, shorten
 from lmc_core.figures.layout import heading
-from lmc_core.figures.style import GROUNDS, SMALL, Theme, faint
+from lmc_core.figures.style import GROUNDS, SMALL, Theme, hatched
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
 
@@ -23,7 +23,6 @@ TINY = 1e-5  # nats; a bar below is not to be seen, its number is written all th
 ROUNDING = 1e-12  # nats; what is below is zero in float64
 # nats that an axis holds at the least, so that rounding is not drawn as large as what is measured
 FLAT = 0.01
-HATCHES = ("", "/", ".", "x", "-", "+")  # beside the colour, so that nothing depends on it
 COLUMNS = {
     "gauge": "<b>Gauge</b> (nats)<br>|dJ/d\u03b3| at \u03b3 = 0",
     "multiplier": "<b>|\u03bb|</b> (nats)<br>at the end",
@@ -144,17 +143,7 @@ def _bars(
             textfont={"size": SMALL, "color": ground.ink},
             cliponaxis=False,
             meta={"what": "gauge" if axis == "x" else "multiplier"},
-            marker={
-                "color": faint(stroke.colour, 0.85),
-                "line": {"color": stroke.colour, "width": 1},
-                "pattern": {
-                    "shape": HATCHES[place % len(HATCHES)],
-                    "fillmode": "overlay",
-                    "fgcolor": ground.paper,
-                    "size": 6,
-                    "solidity": 0.3,
-                },
-            },
+            marker=hatched(stroke.colour, place, ground),
             customdata=run.layers,
             hovertemplate=f"<b>{run.label}</b><br>%{{customdata}}: %{{x:.3g}} nats<extra></extra>",
         )

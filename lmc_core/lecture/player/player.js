@@ -64,7 +64,7 @@ class Lecture extends View {
   end() {
     this.stop.abort();
     this.watch.disconnect();
-    this.presenter.leave();
+    this.presenter.leave(true);
     this.run++;
   }
 

@@ -1,24 +1,47 @@
 // The presenter's window: notes, what comes next, and a clock. It belongs to the audience's window,
 // which writes into it, so that it needs neither a server nor a network.
 
+// The one thing that runs in that window itself: it offers itself to the page that opened it, which
+// after a reload is a new one that knows nothing of it. (A file that was reloaded is a stranger to
+// the window, for browsers; there the key p finds it.)
+const OFFER = `setInterval(() => {
+  try {
+    opener.adoptPresenter?.(window);
+  } catch {}
+}, 250);`;
+
 class Presenter {
   constructor(lecture) {
     this.lecture = lecture;
-    this.began = Date.now();
+    this.adopts = (other) => this.adopt(other);
+    window.adoptPresenter = this.adopts;
   }
 
   get open() {
     return Boolean(this.window && !this.window.closed);
   }
 
+  /** Take a window that is there, unless it is this lecture's already. */
+  adopt(other) {
+    if (this.window === other && !this.left) return;
+    this.window = other;
+    this.fill();
+  }
+
   /** Open the window, or bring it to the front. */
   show() {
-    if (this.open) {
+    if (this.open && !this.left) {
       this.window.focus();
       return;
     }
     this.window = window.open("", "lmc-lecture-presenter", "popup,width=1000,height=680");
-    if (!this.window) return; // the browser forbids windows
+    if (this.window) this.fill(); // else the browser forbids windows
+  }
+
+  /** Write the parts of the window, and what they show. */
+  fill() {
+    this.left = false;
+    this.window.began ??= Date.now(); // stays with the window, whichever page writes into it
     const view = this.window.document;
     view.title = "Presenter: " + this.lecture.deck.title;
     view.head.replaceChildren(make("style", {}, this.lecture.deck.presenter));
@@ -41,12 +64,16 @@ class Presenter {
         button("Back", () => this.lecture.back()),
         button("Next", () => this.lecture.next()),
         button("Start the time again", () => {
-          this.began = Date.now();
+          this.window.began = Date.now();
           this.tick();
         }),
       ),
     );
-    view.addEventListener("keydown", (event) => this.lecture.pressed(event));
+    view.onkeydown = (event) => this.lecture.pressed(event); // in place of the page's before
+    if (!this.window.offers) {
+      this.window.offers = true;
+      view.head.append(make("script", {}, OFFER));
+    }
     clearInterval(this.timer);
     this.timer = setInterval(() => this.tick(), 1000);
     this.follow();
@@ -57,7 +84,7 @@ class Presenter {
       clearInterval(this.timer);
       return;
     }
-    const seconds = Math.floor((Date.now() - this.began) / 1000);
+    const seconds = Math.floor((Date.now() - this.window.began) / 1000);
     this.clock.textContent = new Date().toLocaleTimeString([], {
       hour: "2-digit",
       minute: "2-digit",
@@ -68,7 +95,7 @@ class Presenter {
 
   /** Show what the audience sees now and next. */
   follow() {
-    if (!this.open) return;
+    if (!this.open || this.left) return;
     const { lecture } = this,
       { step, place, deck } = lecture;
     this.tick();
@@ -95,10 +122,13 @@ class Presenter {
     this.next.querySelector("h1").textContent = words;
   }
 
-  /** The audience's window goes. */
-  leave() {
+  /** The audience's window goes, or the lecture in it ends. */
+  leave(ended = false) {
+    if (ended && window.adoptPresenter === this.adopts) delete window.adoptPresenter;
     clearInterval(this.timer);
-    if (this.open)
-      this.notes.textContent = "The lecture's window was closed or opened again: press p there.";
+    this.left = true;
+    if (!this.open) return;
+    this.notes.textContent =
+      "The lecture's window was closed or is loading; if it does not come back, press p there.";
   }
 }

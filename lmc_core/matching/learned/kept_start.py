@@ -78,7 +78,8 @@ def _known(given: MatcherInput, method: str) -> list[object]:
         if given.train is None
         else InMemory(given.train).digest(torch.arange(len(given.train)))
     )
-    return [method, given.a.digest, given.b.digest, named, given.seed, seen]
+    known: list[object] = [method, given.a.digest, given.b.digest, named, given.seed, seen]
+    return known if given.start is None else [*known, given.start.digest]
 
 
 def _write(path: Path, content: object) -> None:

@@ -87,6 +87,7 @@ LEARNED = Method(
     match=import_later("lmc_core.matching.learned.learn:match_and_learn"),
     look=Look("learned, one side", "#b84a00", "#ff955c", "16px,4px", "cross"),
     uses_data=True,
+    on_the_way=lambda settings: settings.start,
 )
 DUAL = Method(
     name="dual",
@@ -99,6 +100,7 @@ DUAL = Method(
     match=import_later("lmc_core.matching.learned.learn:match_both"),
     look=Look("learned, both sides", "#9c3f78", "#e8a3cc", "9px,3px,3px,3px,3px,3px", "star"),
     uses_data=True,
+    on_the_way=lambda settings: settings.start,
 )
 JOINT = Method(
     name="joint",
@@ -112,6 +114,7 @@ JOINT = Method(
     bends=True,
     look=Look("learned with a bend", "#4646b4", "#a3a8ff", "18px,3px,3px,3px", "star-diamond"),
     uses_data=True,
+    on_the_way=lambda settings: settings.start,
 )
 GENERATED = Method(
     name="generated",

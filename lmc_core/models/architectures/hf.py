@@ -98,14 +98,6 @@ def logits(module: nn.Module, inputs: Tensor) -> Tensor:
     return module(inputs, use_cache=False).logits
 
 
-def as_on_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-    """Names on disk are those in memory; the copy of a tied head is dropped."""
-    tied = config.get("tie_word_embeddings")
-    return {
-        name: tensor for name, tensor in tensors.items() if not (tied and name == "lm_head.weight")
-    }
-
-
 def drop_copy(tensors: dict[str, Tensor], copy: str, original: str, words: str = UNTIE) -> None:
     """Remove a tensor that the configuration says is another one, if it is there; alone, it is that
     other one.

@@ -119,41 +119,9 @@ def mixture(
         router: name of the router within it.
     """
     on, at, width = f"blocks.{i}", f"model.layers.{i}.{place}", s.spaces["residual"].size
-    experts, places, levels = f"experts.{i}", routing.experts, ""
-    outer = None
-    if routing.groups > 1:
-        outer = f"expert-groups.{i}"
-        places //= routing.groups
-        levels = f"+{outer} "
-        reason = "the router scores a group by its best experts, so groups change places as a whole"
-        s.space(outer, "expert-groups", routing.groups, PERMUTATIONS, reason)
-    reason = "each expert moves with its row of the router"
-    if outer:
-        reason += ", within its group, since the router chooses groups first"
-    s.space(experts, "experts", places, PERMUTATIONS, reason, outer)
-    levels += f"+{experts}"
-    over = ((0,) if outer is None else (0, 1)) if routing.softmax else None
-    s.parameter(
-        f"{on}.router.weight",
-        f"{at}.{router}.weight",
-        f"{levels} -residual",
-        (routing.experts, width),
-        over,
-    )
-    # the choice does not see a number added to all of them, and no output changes until the choice
-    # does
-    if routing.correction:
-        over = (0,) if outer is None else (0, 1)
-        s.parameter(
-            f"{on}.router.correction",
-            f"{at}.{router}.e_score_correction_bias",
-            levels,
-            (routing.experts,),
-            over,
-        )
-        s.freedom("corrections of the choice of experts", routing.experts - 1)
-    if routing.relative and routing.active == 1:  # one weight, always 1
-        s.freedom("routers that only choose", (routing.experts - int(routing.softmax)) * width)
+    experts = f"experts.{i}"
+    levels = _add_experts(s, i, routing)
+    _write_router(s, f"{on}.router", f"{at}.{router}", routing, levels)
     u = gated_units(s, str(i), units, activation, experts)
     s.fused(
         f"{at}.experts.gate_up_proj",
@@ -171,6 +139,38 @@ def mixture(
     )
     units_product(s, u, on, gate=activation)
     return [(f"{on}.{part}.weight", None) for part in ("router", "gate", "up")]
+
+
+def _add_experts(s: Structure, i: int, routing: Routing) -> str:
+    """Add the order of the experts, and of their groups; returns the pattern of both."""
+    experts, places, outer, levels = f"experts.{i}", routing.experts, None, ""
+    if routing.groups > 1:
+        outer = f"expert-groups.{i}"
+        places //= routing.groups
+        levels = f"+{outer} "
+        reason = "the router scores a group by its best experts, so groups change places as a whole"
+        s.space(outer, "expert-groups", routing.groups, PERMUTATIONS, reason)
+    reason = "each expert moves with its row of the router"
+    if outer:
+        reason += ", within its group, since the router chooses groups first"
+    s.space(experts, "experts", places, PERMUTATIONS, reason, outer)
+    return f"{levels}+{experts}"
+
+
+def _write_router(s: Structure, on: str, at: str, routing: Routing, levels: str) -> None:
+    """Write the map from the stream to the scores of the experts down, and what corrects them."""
+    width, axes = s.spaces["residual"].size, (0,) if routing.groups <= 1 else (0, 1)
+    over = axes if routing.softmax else None
+    shape = routing.experts, width
+    s.parameter(f"{on}.weight", f"{at}.weight", f"{levels} -residual", shape, over)
+    # the choice does not see a number added to all of them, and no output changes until the choice
+    # does
+    if routing.correction:
+        name = f"{at}.e_score_correction_bias"
+        s.parameter(f"{on}.correction", name, levels, (routing.experts,), axes)
+        s.freedom("corrections of the choice of experts", routing.experts - 1)
+    if routing.relative and routing.active == 1:  # one weight, always 1
+        s.freedom("routers that only choose", (routing.experts - int(routing.softmax)) * width)
 
 
 _EXPERT = re.compile(

@@ -9,6 +9,7 @@ coordinate that is not rotated adds the same to all scores of a query.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,45 +68,13 @@ def write_query_key_norms(
     """
     size = s.spaces[a.product_name].size
     rotated = pairs.rotated if pairs else 0
+    apart, each = norms.gains == "apart", heads // groups
     outer = f"heads.{i}" if norms.gains == "heads" else None
-    for group in range(groups if norms.gains == "apart" else 1):
-        tag = f"{i}.{group}" if norms.gains == "apart" else str(i)
-        words = _gains(s, tag, size, pairs, outer)
-        each = heads // groups
-        queries = [group * each + j for j in range(each)] if norms.gains == "apart" else [0]
-        left: dict[str, list[str]] = {space: [] for space in words}
-        right: dict[str, list[str]] = {space: [] for space in words}
-        for number in queries:
-            block = f"blocks.{i}.query.norm" + (f".{number}" if norms.gains == "apart" else "")
-            count = heads if norms.gains == "heads" else 0
-            within = a.query.split()[:-1] if norms.gains == "heads" else []
-            _norm(
-                s,
-                block,
-                f"{at}.{norms.query.format(number)}",
-                size,
-                count,
-                within,
-                "+",
-                words,
-                norms.offset,
-                left,
-            )
-        block = f"blocks.{i}.key.norm" + (f".{group}" if norms.gains == "apart" else "")
-        count = groups if norms.gains == "heads" else 0
-        within = a.key.split()[:-1] if norms.gains == "heads" else []
-        _norm(
-            s,
-            block,
-            f"{at}.{norms.key.format(group)}",
-            size,
-            count,
-            within,
-            "-",
-            words,
-            norms.offset,
-            right,
-        )
+    for group in range(groups if apart else 1):
+        words = _gains(s, f"{i}.{group}" if apart else str(i), size, pairs, outer)
+        queries = [group * each + j for j in range(each)] if apart else [0]
+        left = _write_side(s, i, at, a, "query", queries, heads, norms, words)
+        right = _write_side(s, i, at, a, "key", [group], groups, norms, words)
         for space in words:
             s.product(space, tuple(left[space]), tuple(right[space]))
         if norms.offset:
@@ -142,6 +111,31 @@ def _gains(
         )
         words[name] = [f"{rotated}:{size}/{size}{{role}}{name}"]
     return words
+
+
+def _write_side(
+    s: Structure,
+    i: int,
+    at: str,
+    a: Attention,
+    side: Literal["query", "key"],
+    numbers: Sequence[int],
+    heads: int,
+    norms: QueryKeyNorms,
+    words: dict[str, list[str]],
+) -> dict[str, list[str]]:
+    """Write the norms of some queries or keys down; returns the names of their blocks, by space."""
+    name, pattern, role = (
+        (norms.query, a.query, "+") if side == "query" else (norms.key, a.key, "-")
+    )
+    size, together = s.spaces[a.product_name].size, norms.gains == "heads"
+    count, within = (heads, pattern.split()[:-1]) if together else (0, [])
+    into: dict[str, list[str]] = {space: [] for space in words}
+    for number in numbers:
+        block = f"blocks.{i}.{side}.norm" + (f".{number}" if norms.gains == "apart" else "")
+        place = f"{at}.{name.format(number)}"
+        _norm(s, block, place, size, count, within, role, words, norms.offset, into)
+    return into
 
 
 def _norm(

@@ -13,6 +13,7 @@ from lmc_core.models.parts import (
     offsets_without_biases,
     units,
     units_product,
+    write_fused,
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.spaces import PERMUTATIONS, SCALES
@@ -273,23 +274,11 @@ def feed(
         gate = s.linear(f"{on}.gate", f"{at}.fc1_g", f"={u}", f"-{space}", f.bias)
         readers = [gate, s.linear(f"{on}.up", f"{at}.fc1_x", f"+{u}", f"-{space}", f.bias)]
     elif f.gate:
-        first, second = ("gate", "up") if f.gate == "first" else ("up", "gate")
         roles = {"gate": f"={u}", "up": f"+{u}"}
-        rows = [
-            (f"{on}.{part}.weight", f"{j}/2 {roles[part]} -{space}")
-            for j, part in enumerate((first, second))
-        ]
-        s.fused(f"{at}.fc1.weight", (2 * f.units, s.spaces[space].size), rows)
-        if f.bias:
-            rows = [
-                (f"{on}.{part}.bias", f"{j}/2 {roles[part]}")
-                for j, part in enumerate((first, second))
-            ]
-            s.fused(f"{at}.fc1.bias", (2 * f.units,), rows)
-        readers = [
-            (f"{on}.{part}.weight", f"{on}.{part}.bias" if f.bias else None)
-            for part in ("gate", "up")
-        ]
+        order = ("gate", "up") if f.gate == "first" else ("up", "gate")
+        halves = {part: f"{j}/2 {roles[part]}" for j, part in enumerate(order)}
+        found = write_fused(s, on, f"{at}.fc1", 2 * f.units, halves, f"-{space}", f.bias)
+        readers = sorted(found)  # the gate first
     else:
         readers = [s.linear(f"{on}.up", f"{at}.fc1", f"+{u}", f"-{space}", f.bias)]
     down = s.linear(f"{on}.down", f"{at}.fc2", f"+{space}", f"-{u}", f.bias)

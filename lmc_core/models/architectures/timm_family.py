@@ -150,38 +150,7 @@ def family(
     """
 
     def config(raw: Config) -> Config:
-        given = given_arguments(raw, {*COMMON, *settings, *choices})
-        switches(given, settings)
-        if "mlp_ratio" in given:
-            ratio_is_plausible(given)
-        architecture = str(raw.get("architecture")).partition(".")[0]
-        built: Any = probe(architecture, json.dumps(given, sort_keys=True))
-        patches = built.patch_embed
-        sizes_ = Config(
-            img_size=edge(patches.img_size, "images"),
-            patch_size=edge(patches.patch_size, "patches"),
-        )
-        # otherwise pixels at the edge may belong to no patch
-        if getattr(built, "dynamic_img_size", False):
-            require_divides(sizes_, "patch_size", "img_size")
-        body = read_body(built, architecture, 1, 1)
-        assert CLASSES[type(built).__name__] == name
-        classes = read_classes(raw)
-        if classes and not body.last:
-            raise BadCheckpoint(
-                f"timm's {architecture!r} has no norm before its head; it is supported without "
-                "one (num_classes=0)."
-            )
-        found = {
-            "embed_dim": body.width,
-            "depth": given.get("depth", len(built.blocks)),
-            "num_heads": body.attends.heads,
-            "mlp_ratio": ratio(body.width, body.feeds.units),
-            **sizes_,
-            "in_chans": built.in_chans,
-            "global_pool": built.global_pool,
-        }
-        return Config(architecture=architecture, num_classes=classes, model_args=given | found)
+        return _read_config(raw, name, settings, choices)
 
     return Family(
         name=name,
@@ -203,3 +172,40 @@ def family(
         from_disk=from_disk,
         examples=examples,
     )
+
+
+def _read_config(
+    raw: Config, name: str, settings: tuple[str, ...], choices: tuple[str, ...]
+) -> Config:
+    """What a configuration says, with what timm builds of it."""
+    given = given_arguments(raw, {*COMMON, *settings, *choices})
+    switches(given, settings)
+    if "mlp_ratio" in given:
+        ratio_is_plausible(given)
+    architecture = str(raw.get("architecture")).partition(".")[0]
+    built: Any = probe(architecture, json.dumps(given, sort_keys=True))
+    patches = built.patch_embed
+    sizes_ = Config(
+        img_size=edge(patches.img_size, "images"), patch_size=edge(patches.patch_size, "patches")
+    )
+    # otherwise pixels at the edge may belong to no patch
+    if getattr(built, "dynamic_img_size", False):
+        require_divides(sizes_, "patch_size", "img_size")
+    body = read_body(built, architecture, 1, 1)
+    assert CLASSES[type(built).__name__] == name
+    classes = read_classes(raw)
+    if classes and not body.last:
+        raise BadCheckpoint(
+            f"timm's {architecture!r} has no norm before its head; it is supported without "
+            "one (num_classes=0)."
+        )
+    found = {
+        "embed_dim": body.width,
+        "depth": given.get("depth", len(built.blocks)),
+        "num_heads": body.attends.heads,
+        "mlp_ratio": ratio(body.width, body.feeds.units),
+        **sizes_,
+        "in_chans": built.in_chans,
+        "global_pool": built.global_pool,
+    }
+    return Config(architecture=architecture, num_classes=classes, model_args=given | found)

@@ -65,6 +65,15 @@ ATTENTIONS = {
 RELATIVE = ("RelPosMlp", "RelPosBias", "RelativePositionBias")
 
 
+# name of a block -> name in the module, of tokens before the patches
+TOKENS = {
+    "class.token": "cls_token",
+    "distillation.token": "dist_token",
+    "register.tokens": "reg_token",
+}
+ROTARY_KINDS = ("RotaryEmbeddingCat", "RotaryEmbeddingDinoV3", "RotaryEmbeddingMixed")
+
+
 def read_body(module: Any, architecture: str, depth: int, classes: int) -> Body:
     """What the module is made of, whose first block stands for all.
 
@@ -87,26 +96,13 @@ def read_body(module: Any, architecture: str, depth: int, classes: int) -> Body:
     patch_name, projection, stem = reader.projection(patches)
     tokens = [
         (block, name, getattr(module, name).shape[1])
-        for block, name in (
-            ("class.token", "cls_token"),
-            ("distillation.token", "dist_token"),
-            ("register.tokens", "reg_token"),
-        )
+        for block, name in TOKENS.items()
         if getattr(module, name, None) is not None
     ]
     found = reader.block(module.blocks[0])
     rope = getattr(module, "rope", None)
     attends = found.attends
-    if rope is not None and attends.normed == "layer":
-        reader.refuse("LayerNorms on queries and keys that are turned by their positions")
-    if rope is not None and type(rope).__name__ not in (
-        "RotaryEmbeddingCat",
-        "RotaryEmbeddingDinoV3",
-        "RotaryEmbeddingMixed",
-    ):
-        reader.refuse(f"rotary positions of the kind {type(rope).__name__}")
-    if rope is None and attends.normed == "rms":
-        reader.refuse("RMSNorms on queries and keys without rotary positions")
+    reader.rotary(rope, attends.normed)
     half = bool(getattr(getattr(module.blocks[0], "attn", None), "rotate_half", False))
     return Body(
         width=module.embed_dim,
@@ -148,6 +144,17 @@ class _Reader:
             f"timm's {self.architecture!r} has {what}, which is not supported; supported are "
             f"{SUPPORTED}."
         )
+
+    def rotary(self, rope: object, normed: str | None) -> None:
+        """Rotary positions, which not all norms on queries and keys go with."""
+        if rope is None:
+            if normed == "rms":
+                self.refuse("RMSNorms on queries and keys without rotary positions")
+            return
+        if normed == "layer":
+            self.refuse("LayerNorms on queries and keys that are turned by their positions")
+        if type(rope).__name__ not in ROTARY_KINDS:
+            self.refuse(f"rotary positions of the kind {type(rope).__name__}")
 
     def absent(self, part: Any) -> bool:
         return part is None or isinstance(part, nn.Identity)

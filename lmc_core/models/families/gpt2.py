@@ -125,9 +125,7 @@ def structure(config: Config) -> Structure:
             f"GPT-2 with activation {act!r} is not supported; known: "
             f"{', '.join(sorted(POINTWISE))}."
         )
-    width, heads, vocabulary, positions = config.sizes(
-        "n_embd", "n_head", "vocab_size", "n_positions"
-    )
+    width, vocabulary, positions = config.sizes("n_embd", "vocab_size", "n_positions")
     s, head = Structure("gpt2"), _head(config)
     layer_norm_stream(s, width, output=head.predicts == "features")
 
@@ -138,37 +136,7 @@ def structure(config: Config) -> Structure:
     s.parameter("position.table", "transformer.wpe.weight", "* +residual", (positions, width))
     s.sum("token.table", "position.table")
     for i in range(config.size("n_layer")):
-        on, at = f"blocks.{i}", f"transformer.h.{i}"
-        a = attention(s, str(i), heads, width // heads)
-        parts = list(zip(("query", "key", "value"), (a.query, a.key, a.value), strict=True))
-        s.fused(
-            f"{at}.attn.c_attn.weight",
-            (width, 3 * width),
-            [
-                (f"{on}.{part}.weight", f"-residual {j}/3 {pattern}")
-                for j, (part, pattern) in enumerate(parts)
-            ],
-        )
-        s.fused(
-            f"{at}.attn.c_attn.bias",
-            (3 * width,),
-            [(f"{on}.{part}.bias", f"{j}/3 {pattern}") for j, (part, pattern) in enumerate(parts)],
-        )
-        s.norm(
-            f"{on}.norm1",
-            f"{at}.ln_1",
-            [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part, _ in parts],
-        )
-        s.linear(f"{on}.output", f"{at}.attn.c_proj", "+residual", a.output, transposed=True)
-        divisor = i + 1 if config["scale_attn_by_inverse_layer_idx"] else 1
-        attention_products(
-            s, a, on, True, True, True, True, config.flag("scale_attn_weights"), divisor=divisor
-        )
-        u = units(s, str(i), _hidden(config), act)
-        up = s.linear(f"{on}.up", f"{at}.mlp.c_fc", f"+{u}", "-residual", transposed=True)
-        s.linear(f"{on}.down", f"{at}.mlp.c_proj", "+residual", f"-{u}", transposed=True)
-        units_product(s, u, on, bias=True)
-        s.norm(f"{on}.norm2", f"{at}.ln_2", [up])
+        _write_block(s, config, i)
     if head.predicts != "next":
         write_head(s, config, head, norm)
         s.rename("transformer.", head.body)
@@ -179,6 +147,42 @@ def structure(config: Config) -> Structure:
     else:
         s.parameter("head.weight", HEAD, "* -residual", (vocabulary, width), ignores_mean_over=0)
     return s
+
+
+def _write_block(s: Structure, config: Config, i: int) -> None:
+    """Attention, hidden units and the norm before each."""
+    width, heads = config.sizes("n_embd", "n_head")
+    on, at = f"blocks.{i}", f"transformer.h.{i}"
+    a = attention(s, str(i), heads, width // heads)
+    parts = list(zip(("query", "key", "value"), (a.query, a.key, a.value), strict=True))
+    s.fused(
+        f"{at}.attn.c_attn.weight",
+        (width, 3 * width),
+        [
+            (f"{on}.{part}.weight", f"-residual {j}/3 {pattern}")
+            for j, (part, pattern) in enumerate(parts)
+        ],
+    )
+    s.fused(
+        f"{at}.attn.c_attn.bias",
+        (3 * width,),
+        [(f"{on}.{part}.bias", f"{j}/3 {pattern}") for j, (part, pattern) in enumerate(parts)],
+    )
+    s.norm(
+        f"{on}.norm1",
+        f"{at}.ln_1",
+        [(f"{on}.{part}.weight", f"{on}.{part}.bias") for part, _ in parts],
+    )
+    s.linear(f"{on}.output", f"{at}.attn.c_proj", "+residual", a.output, transposed=True)
+    divisor = i + 1 if config["scale_attn_by_inverse_layer_idx"] else 1
+    attention_products(
+        s, a, on, True, True, True, True, config.flag("scale_attn_weights"), divisor=divisor
+    )
+    u = units(s, str(i), _hidden(config), config.text("activation_function"))
+    up = s.linear(f"{on}.up", f"{at}.mlp.c_fc", f"+{u}", "-residual", transposed=True)
+    s.linear(f"{on}.down", f"{at}.mlp.c_proj", "+residual", f"-{u}", transposed=True)
+    units_product(s, u, on, bias=True)
+    s.norm(f"{on}.norm2", f"{at}.ln_2", [up])
 
 
 SMALL = Config(model_type="gpt2", vocab_size=31, n_positions=12, n_embd=24, n_layer=2, n_head=3)

@@ -113,7 +113,7 @@ def build(config: Config) -> nn.Module:
 
 def structure(config: Config) -> Structure:
     """The spaces and blocks of an OPT of that configuration."""
-    width, narrow, vocabulary = config.sizes("hidden_size", "word_embed_proj_dim", "vocab_size")
+    width, narrow = config.sizes("hidden_size", "word_embed_proj_dim")
     heads, size = config.sizes("num_attention_heads", "ffn_dim")
     act = config.text("activation_function")
     before, bias, tied = (
@@ -124,25 +124,7 @@ def structure(config: Config) -> Structure:
     s, head = Structure("opt"), _head(config)
     output = head.predicts == "features" and not projected
     _stream(s, width, before, affine, tied and not projected, output)
-    if projected:
-        s.space(
-            "embedding",
-            "latent",
-            narrow,
-            LINEAR,
-            "only the product of the token table and what reads it is seen",
-        )
-    s.parameter(
-        "token.table", TABLE, f"* +{'embedding' if projected else 'residual'}", (vocabulary, narrow)
-    )
-    if projected:
-        s.linear("project.in", f"{AT}.project_in", "+residual", "-embedding", False)
-    positions = config.size("max_position_embeddings") + PADDING
-    s.parameter("position.table", f"{AT}.embed_positions.weight", "* +residual", (positions, width))
-    # of a constant in the stream, whose mean a LayerNorm before each layer removes
-    seen = width - int(before)
-    s.freedom("positions of padding alone", PADDING * seen)
-    s.freedom("sums of constants", narrow if projected else seen)
+    _write_tables(s, config)
     readers: list[Readers] = []
     norms: list[tuple[str, str]] = []
     for i in range(config.size("num_hidden_layers")):
@@ -165,14 +147,15 @@ def structure(config: Config) -> Structure:
     readers.append(_read_behind(s, config, tied, projected))
     if before:
         norms.append(("norm", f"{AT}.final_layer_norm"))
+    shared = tied and not projected
     for (block, name), behind in zip(norms, readers[0 if before else 1 :], strict=True):
         last = behind is readers[-1]
         if before or not affine:
             # a shared head without gains before it needs no rewrite
-            if affine or not (last and tied and not projected):
+            if affine or not (last and shared):
                 s.norm(block, name, None if last and output else behind, gain=affine, offset=affine)
         elif last:
-            s.norm(block, name, None if output or (tied and not projected) else behind)
+            s.norm(block, name, None if output or shared else behind)
         else:
             _norm_behind(s, block, name, behind, bias)
     if not before:
@@ -185,6 +168,25 @@ def structure(config: Config) -> Structure:
             s.freedom("gains against a rotation", 1)
     s.rename("model.", head.body)
     return s
+
+
+def _write_tables(s: Structure, config: Config) -> None:
+    """Tables of tokens, in a space of their own where they are narrow, and of positions."""
+    width, narrow, vocabulary = config.sizes("hidden_size", "word_embed_proj_dim", "vocab_size")
+    projected = narrow != width
+    if projected:
+        reason = "only the product of the token table and what reads it is seen"
+        s.space("embedding", "latent", narrow, LINEAR, reason)
+    stream = "embedding" if projected else "residual"
+    s.parameter("token.table", TABLE, f"* +{stream}", (vocabulary, narrow))
+    if projected:
+        s.linear("project.in", f"{AT}.project_in", "+residual", "-embedding", False)
+    positions = config.size("max_position_embeddings") + PADDING
+    s.parameter("position.table", f"{AT}.embed_positions.weight", "* +residual", (positions, width))
+    # of a constant in the stream, whose mean a LayerNorm before each layer removes
+    seen = width - int(bool(config.get("do_layer_norm_before")))
+    s.freedom("positions of padding alone", PADDING * seen)
+    s.freedom("sums of constants", narrow if projected else seen)
 
 
 def _stream(s: Structure, width: int, before: bool, affine: bool, tied: bool, output: bool) -> None:

@@ -127,15 +127,7 @@ def _config(raw: Config, kind: Kin) -> Config:
         found, *sizes, "relative_attention_num_buckets", "relative_attention_max_distance"
     )
     hf.positive_numbers(found, "layer_norm_epsilon")
-    buckets, farthest = found.sizes(
-        "relative_attention_num_buckets", "relative_attention_max_distance"
-    )
-    if not 4 <= buckets < 2**16 or farthest <= buckets // 2:
-        raise BadCheckpoint(
-            "Positions need at least 4 buckets and a largest distance beyond half their number; "
-            "the configuration gives "
-            f"{buckets} and {farthest}."
-        )
+    _require_buckets(found)
     hf.switches(raw, "tie_word_embeddings", "scale_decoder_outputs")
     # transformers 5 writes tie_word_embeddings as true whatever the head is, and says by the scale
     # which version it is
@@ -149,16 +141,7 @@ def _config(raw: Config, kind: Kin) -> Config:
     hf.special_tokens(found)
     if found["decoder_start_token_id"] is None:
         found["decoder_start_token_id"] = found["pad_token_id"]
-    for key in ("pad_token_id", "decoder_start_token_id"):
-        token = found[key]
-        if (
-            not isinstance(token, int)
-            or isinstance(token, bool)
-            or not 0 <= token < found.size("vocab_size")
-        ):
-            raise BadCheckpoint(
-                f"The configuration should give {key!r} as one of the tokens; it gives {token!r}."
-            )
+    _require_tokens(found, "pad_token_id", "decoder_start_token_id")
     _activation(found)
     found = with_class(found, raw, kind.classes, f"{kind.classes_begin}{USUAL}", kind.title)
     if kind.head(found).predicts == "span" and hf.labels(raw) != 2:
@@ -173,6 +156,31 @@ def _config(raw: Config, kind: Kin) -> Config:
             f"configuration gives {found['eos_token_id']!r}."
         )
     return found
+
+
+def _require_buckets(found: Config) -> None:
+    buckets, farthest = found.sizes(
+        "relative_attention_num_buckets", "relative_attention_max_distance"
+    )
+    if not 4 <= buckets < 2**16 or farthest <= buckets // 2:
+        raise BadCheckpoint(
+            "Positions need at least 4 buckets and a largest distance beyond half their number; "
+            "the configuration gives "
+            f"{buckets} and {farthest}."
+        )
+
+
+def _require_tokens(found: Config, *keys: str) -> None:
+    for key in keys:
+        token = found[key]
+        if (
+            not isinstance(token, int)
+            or isinstance(token, bool)
+            or not 0 <= token < found.size("vocab_size")
+        ):
+            raise BadCheckpoint(
+                f"The configuration should give {key!r} as one of the tokens; it gives {token!r}."
+            )
 
 
 def _activation(config: Config) -> tuple[bool, str]:

@@ -95,6 +95,13 @@ class SoftReport(TypedDict):
     softened: list[str]  # kinds of spaces
 
 
+class PassedPair(TypedDict):
+    """Two checkpoints that were matched before the ends."""
+
+    models: list[str]  # their names
+    objective: float
+
+
 MatcherReport = TypedDict(
     "MatcherReport",
     {
@@ -117,6 +124,7 @@ MatcherReport = TypedDict(
         "frame": str,
         "soft": SoftReport,
         "objective_of_origin": float,
+        "through": list[PassedPair],
     },
     total=False,
 )

@@ -39,7 +39,7 @@ from lmc_core.runs.inputs import (
     open_inputs,
     read_tensor,
 )
-from lmc_core.runs.kinds.barrier import pair_facts
+from lmc_core.runs.kinds.curve_facts import pair_facts
 from lmc_core.runs.request import RequestJson
 from lmc_core.runs.requests.alignment import (
     AlignmentNumbers,

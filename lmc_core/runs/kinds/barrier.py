@@ -1,12 +1,12 @@
-"""The barrier between two models along the straight line: its request, its numbers, and how it is
-computed: load, align, measure the curve, gather everything that is shown.
+"""The barrier between two models along the straight line: asking for it, and how it is computed:
+load, align, measure the curve, gather everything that is shown.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -14,10 +14,10 @@ from torch import Tensor
 
 from lmc_core.analysis.memory import estimate_pair, require_room
 from lmc_core.analysis.repair import Repaired, hidden_layers
+from lmc_core.analysis.reroute import Rerouted, find_routers
 from lmc_core.analysis.routing import routing
 from lmc_core.analysis.temperature import tempered
 from lmc_core.errors import BadInput
-from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
 from lmc_core.matching.aligned import AlignedPair
 from lmc_core.matching.common_form import require_common_form
@@ -27,13 +27,11 @@ from lmc_core.models.common import different_heads, require_one_body
 from lmc_core.models.load import full_reference
 from lmc_core.models.model import Model
 from lmc_core.models.sameness import common_weights
-from lmc_core.paths.above_chord import SINGLE, above_chord, crossfitted, drop_facts
-from lmc_core.paths.barrier import excess, place
-from lmc_core.paths.curve import Curve, curve
+from lmc_core.paths.barrier import excess
+from lmc_core.paths.curve import Curve, curve, require_points
 from lmc_core.paths.line import Line, ModelPath
 from lmc_core.paths.plain_average import against_plain, choose_places, nearest_half, plain_losses
 from lmc_core.paths.rounds import PILOT, require_goal, spread
-from lmc_core.paths.soft_end import against_true_ends, place_to_soft_end
 from lmc_core.progress import Part, Progress, ignore, part
 from lmc_core.runs.cache import consumes, make_line
 from lmc_core.runs.computation import Arrays, Entries
@@ -50,24 +48,22 @@ from lmc_core.runs.inputs import (
     make_stamp,
     open_inputs,
     open_learning,
-    read_groups,
-    read_score,
-    read_tensor,
     require_two,
 )
-from lmc_core.runs.kinds import PairNumbers, RoutingOfExamples, Seconds
-from lmc_core.runs.kinds.bent import describe_bent, find_bent, require_bend
-from lmc_core.runs.kinds.so_far import SoFar, count_round
-from lmc_core.runs.request import Data, RequestJson, Scalar
-from lmc_core.runs.requests.barrier import (
-    BarrierNumbers,
-    BarrierRequest,
-    CurveNumbers,
-    Sampling,
-    SoftNumbers,
-    TemperedNumbers,
+from lmc_core.runs.kinds import RoutingOfExamples, Seconds
+from lmc_core.runs.kinds.bent import Bent, describe_bent, find_bent, require_bend
+from lmc_core.runs.kinds.curve_facts import (
+    curve_facts,
+    describe_sampling,
+    describe_soft_end,
+    pair_facts,
+    soft_curve_facts,
 )
-from lmc_core.tasks import Examples
+from lmc_core.runs.kinds.so_far import SoFar, count_round
+from lmc_core.runs.request import Data, Scalar
+from lmc_core.runs.requests.barrier import BarrierNumbers, BarrierRequest, TemperedNumbers
+from lmc_core.runs.through import choose_through
+from lmc_core.tasks import Examples, Task
 from lmc_core.tasks.evaluator import Mode, evaluate
 
 # training examples at the most that temperatures and renormalisations are fitted on
@@ -75,20 +71,9 @@ STATISTICS = 1024
 # in float32, while a bend is trained: both ends, the bend, its gradient, two averages of Adam
 BEND_COPIES = 6
 BENT = 0.9  # of the progress, where measuring a curve begins whose bend was trained
+FITTED = 128  # training examples at the most that routers are fitted on, one after the other
 ROUTED = 64  # examples whose tokens are followed through the routers
 ROUTED_POINTS = 11
-# entries on the loss above the chord that need B's own losses, one by one, where a line leads to a
-# soft end
-AGAINST_TRUE_END = (
-    "excess_low",
-    "excess_high",
-    "excess_factor",
-    "at_zero",
-    "midpoint_excess",
-    "midpoint_excess_stderr",
-    "barrier_crossfit",
-    "barrier_crossfit_stderr",
-)
 
 
 def make_request(
@@ -109,6 +94,7 @@ def make_request(
     learn: int | None = None,
     temperature: bool = False,
     repair: bool = False,
+    reroute: bool = False,
     stderr: float | None = None,
     precision: str = "float32",
     compiled: bool = False,
@@ -116,6 +102,7 @@ def make_request(
     bend_seconds: float | None = None,
     measured: bool = True,
     models: tuple[Model, Model] | None = None,
+    through: Sequence[str | Path] | None = None,
 ) -> BarrierRequest:
     """Turn what a person asked for into a request, after checking everything that is cheap to
     check.
@@ -141,6 +128,8 @@ def make_request(
             examples at each point.
         repair: renormalise the interpolated network on training examples; for networks without
             norms.
+        reroute: fit the routers of the interpolated network to the routing of the ends on training
+            examples; for mixtures of experts.
         stderr: standard error of the barrier in nats: examples are taken, of those asked for, until
             it is at most that; see `paths.rounds`.
         precision: of the evaluation, ``float32`` or ``bfloat16``; see `tasks.evaluator.Mode`.
@@ -151,15 +140,18 @@ def make_request(
         measured: a loss will be measured, which models without a head do not have; where it is not,
             and the method uses no data, no task is needed.
         models: of these references, where they were loaded already and there is room for them.
+        through: folders with checkpoints of the runs that led to A and to B, which are matched
+            first (`matching.chain`).
 
     Raises:
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
     require_counts(length=length, learn=learn, seed=seed)
-    _require_counts(points, refine, examples)
+    require_points(points, refine)
+    require_two(examples)
     require_goal(stderr)
     Mode(precision, compiled)  # says what is not known
-    bent = require_bend(method, bend, bend_seconds, repair)
+    bent = require_bend(method, bend, bend_seconds, repair or reroute)
     learned, device = _uses_data(method, settings), find_device(device)
     measured = measured or (learned and METHODS[method].takes_loss)
     if models is None:
@@ -172,8 +164,11 @@ def make_request(
     found, data = choose_data(models, asked, measured, needed=measured or learned)
     learns = [method] * learned + ["a bend"] * bent
     learns += ["temperature"] * temperature + ["repair"] * repair
+    learns += ["fitting routers"] * reroute
     if repair:
         hidden_layers(models[0])
+    if reroute:
+        find_routers(models[0])
     taught: tuple[int | None, str] = (None, "")
     if learns:
         taught = choose_learning(found, learns[0], learn, data)
@@ -182,10 +177,13 @@ def make_request(
             f"The method {method} learns from no examples; leave their number out, or choose "
             "one that does."
         )
+    matching = choose_matching(models[1], method, classes, settings, taught)  # B moves
+    if through is not None:
+        matching = replace(matching, **choose_through(models, method, settings, through))
     return BarrierRequest.make(
         describe_models((a, b), models),
         data,
-        choose_matching(models[1], method, classes, settings, taught),  # B moves
+        matching,
         device,
         points=points,
         refine=refine,
@@ -196,16 +194,8 @@ def make_request(
         compiled=compiled,
         bend=bend,
         bend_seconds=bend_seconds,
+        reroute=reroute,
     )
-
-
-def _require_counts(points: int, refine: int, examples: int | None) -> None:
-    require_counts(points=points, refine=refine)
-    if points < 3:
-        raise BadInput(f"At least 3 points are needed, both ends included; {points} came.")
-    if refine < 0:
-        raise BadInput(f"The number of refining points should be 0 or more; {refine} came.")
-    require_two(examples)
 
 
 def _uses_data(method: str, settings: Mapping[str, Scalar] | None) -> bool:
@@ -234,6 +224,142 @@ def _require_comparable(models: tuple[Model, Model], measured: bool) -> None:
         require_common_form(*models)
 
 
+@dataclass(frozen=True)
+class _Setting:
+    """What a curve is measured on, once both models are in one frame.
+
+    Attributes:
+        request: what to do.
+        models: as they were loaded; an alignment may have written into them.
+        task: of the request.
+        examples: of the request.
+        mode: how the network runs.
+        line: between the ends.
+        pair: that was aligned, if any was.
+        bent: the curve in place of the line, if there is one.
+        train: examples that temperatures and renormalisations are fitted on, if anything learns.
+    """
+
+    request: BarrierRequest
+    models: tuple[Model, Model]
+    task: Task
+    examples: Examples
+    mode: Mode
+    line: Line
+    pair: AlignedPair | None
+    bent: Bent | None
+    train: Examples | None
+
+    @property
+    def path(self) -> ModelPath:
+        """What is measured: the bent curve, the renormalised networks on the line, or the line."""
+        if self.bent is not None:
+            return self.bent.path
+        if self.request.repair and self.train is not None:
+            return Repaired(self.line, self.train, self.request.device)
+        if self.request.reroute and self.train is not None:
+            return Rerouted(self.line, self.train.first(FITTED), self.request.device)
+        return self.line
+
+    def describe(self, found: Curve) -> Entries:
+        """The entries on the request, the curve, the alignment and the models."""
+        return {
+            **describe_request(self.request, self.task, found.losses.shape[1]),
+            **curve_facts(found, self.task.score),
+            **pair_facts(self.pair),
+            **describe_size(self.models),
+        }
+
+    def describe_partly(self, so_far: Curve) -> Entries:
+        """The same of a curve that is still measured, with how many examples there will be."""
+        return {**self.describe(so_far), "there": len(self.examples)}
+
+    def measure(self, path: ModelPath, so_far: SoFar, progress: Part) -> Curve:
+        """The losses along the path, kept beside the results while they are measured."""
+        request = self.request
+        return curve(
+            path,
+            self.examples,
+            request.points,
+            request.refine,
+            request.device,
+            progress,
+            request.stderr,
+            so_far.keep,
+            self.mode,
+            so_far.begun,
+            count_round(request, max(model.parameters for model in self.models)),
+        )
+
+    def take(self, found: Curve) -> Examples:
+        """The examples that a curve was measured on."""
+        return self.examples if found.rows is None else self.examples.take(found.rows)
+
+    def measure_beside(self, path: ModelPath, found: Curve, progress: Part) -> dict[str, object]:
+        """What is measured on the examples of a curve besides its losses: routes, the straight
+        line of a bent curve, and the best temperatures.
+        """
+        request, examples = self.request, self.take(found)
+        beside: dict[str, object] = {
+            "routing": _follow_routes(
+                path if request.reroute else self.line, examples, request.device, progress
+            ),
+            "repair": request.repair,
+            **({"rerouted": True} if request.reroute else {}),
+        }
+        if self.bent is not None:
+            bent = describe_bent(self.bent, self.line, examples, request, progress, self.mode)
+            beside["bent"] = bent
+        if request.temperature and self.train is not None:
+            device, mode = request.device, self.mode
+            beside["tempered"] = _temper(path, found, self.train, examples, device, progress, mode)
+        return beside
+
+    def measure_plain(self, found: Curve, progress: Part) -> Entries:
+        """What the plain average of the same models loses at the barrier and half way."""
+        places, device = choose_places(found), self.request.device
+        examples = self.take(found)
+        plain = plain_losses(self.models, places, examples, device, progress, self.mode)
+        return against_plain(found, plain)
+
+    def gather(
+        self, found: Curve, beside: Entries, evaluated: float
+    ) -> tuple[BarrierNumbers, Arrays]:
+        """Numbers and arrays of the result.
+
+        Args:
+            found: the curve.
+            beside: entries on what was measured besides it.
+            evaluated: seconds that measuring took.
+        """
+        request, pair = self.request, self.pair
+        seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": evaluated}
+        if self.bent is not None and self.bent.training is not None:
+            seconds["learn"] = self.bent.training["learn_seconds"]
+        facts = {
+            **self.describe(found),
+            **beside,
+            **({"compiled": True} if request.compiled else {}),
+            "memory": estimate_memory(request).peak,
+            "seconds": seconds,
+            **make_stamp(),
+        }
+        numbers, examples = cast(BarrierNumbers, facts), self.take(found)
+        arrays = {
+            "losses": found.losses.numpy(),
+            "correct": found.correct.numpy(),
+            **make_group_array(examples),
+        }
+        if pair is not None and pair.soft is not None:
+            b, device = pair.b, request.device
+            own = evaluate(b, [b.state], examples, device, mode=self.mode)[0][0]
+            arrays["own"] = own.numpy()
+            numbers["soft"] = describe_soft_end(pair, found, own)
+            numbers["function_error"] = pair.soft.function_error
+            numbers |= cast(BarrierNumbers, soft_curve_facts(found, own))
+        return numbers, arrays
+
+
 def compute(
     request: BarrierRequest, progress: Progress = ignore, refresh: bool = False
 ) -> tuple[BarrierNumbers, Arrays]:
@@ -255,106 +381,48 @@ def compute(
     """
     progress(0.0, "loading the models")
     (a, b), task, examples = open_inputs(request)
+    models = a, b
     task = replace(task, notes=(*task.notes, *_mode_notes(request)))
-    same = common_weights((a, b))  # before an alignment writes into them
-    in_place = request.method != "none" and consumes(request, (a, b))
-    # where the progress of measuring begins
-    first = matching_share(request.method)
-    if request.bends:  # training a bend takes most of what learning an alignment does not
-        first = min(first, 0.5 if find_steps(request) else 0.1)
+    same = common_weights(models)  # before an alignment writes into them
+    in_place = request.method != "none" and consumes(request, models)
     mode = Mode(request.precision, request.compiled)
-    # of these the plain average is measured where that has to be before the alignment
-    first_rows = None if request.stderr is None else spread(examples)[:PILOT].sort().values
-    early = examples if first_rows is None else examples.take(first_rows)
-    plain = _plain_before(request, (a, b), early, mode, progress) if in_place else None
-    aligning = part(progress, 0.02, first)
-    line, pair = make_line(request, (a, b), examples, task, aligning, refresh)
+    pilot = None if request.stderr is None else spread(examples)[:PILOT].sort().values
+    plain = None
+    if in_place:  # the plain average is measured while there are the models as they were
+        early = examples if pilot is None else examples.take(pilot)
+        plain = _plain_before(request, models, early, mode, progress)
+    aligned, measured = _divide_progress(request)
+    aligning = part(progress, 0.02, aligned)
+    line, pair = make_line(request, models, examples, task, aligning, refresh)
     learning = open_learning(request, task)
-    path: ModelPath = line
-    if request.repair and learning is not None:
-        path = Repaired(line, learning.train.first(STATISTICS), request.device)
-    bending = part(progress, first, BENT)
-    curved = find_bent(request, line, pair, task, bending, refresh)
-    if curved is not None:
-        path = curved.path
-        if curved.training is not None:
-            first = BENT
-    measuring = part(progress, first, 1.0, f"measuring the loss on {len(examples)} examples")
-    there = len(examples)
-
-    def describe(so_far: Curve) -> Entries:
-        return {
-            **describe_request(request, task, so_far.losses.shape[1]),
-            **curve_facts(so_far, task.score),
-            **pair_facts(pair),
-            **describe_size((a, b)),
-            "there": there,
-        }
-
-    so_far = SoFar(request, path, describe, progress, pauses=not in_place, refresh=refresh)
-    found = curve(
-        path,
-        examples,
-        request.points,
-        request.refine,
-        request.device,
-        measuring,
-        request.stderr,
-        so_far.keep,
-        mode,
-        so_far.begun,
-        count_round(request, max(a.parameters, b.parameters)),
-    )
-    if found.rows is not None:
-        examples = examples.take(found.rows)
+    train = None if learning is None else learning.train.first(STATISTICS)
+    bent = find_bent(request, line, pair, task, part(progress, aligned, BENT), refresh)
+    setting = _Setting(request, models, task, examples, mode, line, pair, bent, train)
+    path = setting.path
+    so_far = SoFar(request, path, setting.describe_partly, progress, not in_place, refresh)
+    words = f"measuring the loss on {len(examples)} examples"
+    found = setting.measure(path, so_far, part(progress, measured, 1.0, words))
     end = part(progress, 1.0, 1.0)
-    beside: dict[str, object] = {
-        "routing": _follow_routes(line, examples, request.device, end),
-        "repair": request.repair,
-    }
-    if curved is not None:
-        beside["bent"] = describe_bent(curved, line, examples, request, end, mode)
-    if request.temperature and learning is not None:
-        train = learning.train.first(STATISTICS)
-        beside["tempered"] = _temper(path, found, train, examples, request.device, end, mode)
-    if pair is not None and plain is None:
-        plain = plain_losses((a, b), choose_places(found), examples, request.device, end, mode)
-        beside |= against_plain(found, plain)
-    elif plain is not None:
-        beside |= against_plain(found.only(first_rows), plain)
+    beside = setting.measure_beside(path, found, end)
+    if plain is not None:
+        beside |= against_plain(found.only(pilot), plain)
+    elif pair is not None:
+        beside |= setting.measure_plain(found, end)
     if request.stderr is not None:
-        sampling, sentence = _describe_sampling(found, request.stderr, there)
-        beside["sampling"] = sampling
-        task = replace(task, notes=(*task.notes, sentence))
-    seconds: Seconds = {"align": pair.seconds if pair else 0.0, "evaluate": so_far.seconds}
-    if curved is not None and curved.training is not None:
-        seconds["learn"] = curved.training["learn_seconds"]
-    facts = {
-        **describe_request(request, task, found.losses.shape[1]),
-        **curve_facts(found, task.score),
-        **pair_facts(pair),
-        **describe_size((a, b)),
-        "same": same,
-        **beside,
-        **({"compiled": True} if request.compiled else {}),
-        "memory": estimate_memory(request).peak,
-        "seconds": seconds,
-        **make_stamp(),
-    }
-    numbers = cast(BarrierNumbers, facts)
-    arrays = {
-        "losses": found.losses.numpy(),
-        "correct": found.correct.numpy(),
-        **make_group_array(examples),
-    }
-    if pair is not None and pair.soft is not None:
-        own = evaluate(pair.b, [pair.b.state], examples, request.device, mode=mode)[0][0]
-        arrays["own"] = own.numpy()
-        numbers["soft"] = _describe_soft_end(pair, found, own)
-        numbers["function_error"] = pair.soft.function_error
-        numbers |= cast(BarrierNumbers, soft_curve_facts(found, own))
+        beside["sampling"], sentence = describe_sampling(found, request.stderr, len(examples))
+        setting = replace(setting, task=replace(task, notes=(*task.notes, sentence)))
+    numbers, arrays = setting.gather(found, {"same": same, **beside}, so_far.seconds)
     so_far.remove()
     return numbers, arrays
+
+
+def _divide_progress(request: BarrierRequest) -> tuple[float, float]:
+    """The share of the whole that is done when the alignment is, and when measuring begins."""
+    aligned = matching_share(request.method)
+    if not request.bends:
+        return aligned, aligned
+    # training a bend takes most of what learning an alignment does not
+    return min(aligned, 0.5 if find_steps(request) else 0.1), BENT
 
 
 def _mode_notes(request: BarrierRequest) -> list[str]:
@@ -367,23 +435,6 @@ def _mode_notes(request: BarrierRequest) -> list[str]:
     if request.compiled:
         notes.append("The network was compiled before it was evaluated.")
     return notes
-
-
-def _describe_sampling(found: Curve, goal: float, there: int) -> tuple[Sampling, str]:
-    """How many examples were taken for a standard error, as entries and in a sentence."""
-    taken, error = found.losses.shape[1], found.barrier.stderr
-    reached = error <= goal
-    if reached:
-        words = (
-            f"{taken:,} of {there:,} examples were taken, which give the standard error of the "
-            f"barrier that was asked for, {goal:g} nats."
-        )
-    else:
-        words = (
-            f"All {there:,} examples were taken and the standard error of the barrier is "
-            f"{error:.2g} nats; the {goal:g} asked for are out of reach with them."
-        )
-    return {"stderr": goal, "there": there, "reached": reached}, words
 
 
 def _plain_before(
@@ -428,7 +479,7 @@ def _temper(
 
 
 def _follow_routes(
-    line: Line, examples: Examples, device: str, progress: Part
+    line: ModelPath, examples: Examples, device: str, progress: Part
 ) -> RoutingOfExamples | None:
     """Routing agreement and load of the experts along the line; None for a network without
     experts.
@@ -439,163 +490,3 @@ def _follow_routes(
     progress = part(progress, 0.0, 1.0, "following the routers' choices")
     followed = routing(line, few, ROUTED_POINTS, device, progress)
     return cast(RoutingOfExamples, {**followed.listed(), "examples": len(few)})
-
-
-def _describe_soft_end(pair: AlignedPair, found: Curve, own: Tensor) -> SoftNumbers:
-    """What is said of a soft end: the function error is its own, and B's stands beside it.
-
-    Args:
-        pair: that was aligned, softly.
-        found: the curve to the soft end.
-        own: what B itself loses, `[examples]`.
-    """
-    assert pair.soft is not None
-    about = pair.trace.about["soft"]
-    return {
-        "temperature": about["temperature"],
-        "entropy": about["entropy"],
-        "sharp": about["sharp"],
-        "softened": about["softened"],
-        "loss": float(found.mean[-1]),
-        "loss_of_b": float(own.double().mean()),
-        "function_error": pair.soft.function_error,
-        "hard_function_error": pair.function_error,
-    }
-
-
-def pair_facts(pair: AlignedPair | None) -> PairNumbers:
-    """The entries of a result that say what an alignment found and that no function changed; empty
-    ones for none.
-    """
-    if pair is None:
-        return {
-            "function_error": None,
-            "objective": [],
-            "objective_before": None,
-            "start": None,
-            "found": {},
-        }
-    facts = {
-        "function_error": pair.function_error,
-        "objective": list(pair.trace.objective),
-        "objective_before": pair.trace.before,
-        "start": pair.trace.start,
-        "found": dict(pair.trace.about),
-        "places": {
-            space: {name: values.tolist() for name, values in asdict(place).items()}
-            for space, place in pair.places.items()
-        },
-    }
-    return cast(PairNumbers, facts)
-
-
-def curve_facts(found: Curve, score: str) -> CurveNumbers:
-    """The entries of a result that are its curve: losses, chord, excess, score, barrier, and the
-    area above the chord.
-
-    ``barrier`` is the largest excess as it is, ``barrier_crossfit`` the same without the bias of
-    having looked for it; the band and ``at_zero`` are those of `above_chord`. Errors are over
-    examples, or the groups of the curve.
-
-    Args:
-        found: the curve; one whose groups are not known, as of old results, is taken for one of
-            independent examples.
-        score: of the task, ``accuracy`` or ``perplexity``.
-    """
-    mean, lam = found.mean, found.lam
-    above = excess(lam, found.losses)
-    top = found.barrier
-    chord = (1 - lam) * mean[0] + lam * mean[-1]
-    areas = torch.trapezoid(above, lam, dim=0)
-    middle = int((lam - 0.5).abs().argmin())
-    if score == "accuracy":
-        scores = found.correct.double().mean(1).tolist()
-    else:
-        scores = [math.exp(min(value, 700.0)) for value in mean.tolist()]
-    facts = {
-        "lam": lam.tolist(),
-        "loss": mean.tolist(),
-        "loss_stderr": found.stderr.tolist(),
-        "chord": chord.tolist(),
-        **above_chord(lam, above, found.groups, SINGLE * float(mean.abs().max())),
-        score: scores,
-        "barrier": top.value,
-        "barrier_stderr": top.stderr,
-        "barrier_lam": top.lam,
-        **crossfitted(above, found.groups, place, "barrier"),
-        **(drop_facts(found) if score == "accuracy" else {}),
-        "area": float(areas.mean()),
-        "area_stderr": float(stderr(areas, found.groups)),
-        "midpoint_loss": float(mean[middle]),
-    }
-    return cast(CurveNumbers, facts)
-
-
-def soft_curve_facts(found: Curve, own: Tensor) -> Entries:
-    """Chord, excess and barrier of a curve to a soft end, against what B itself loses (`own`,
-    `[examples]`).
-    """
-    ends = against_true_ends(found, own)
-    above = ends.excess
-    return {
-        "chord": ends.chord.tolist(),
-        **above_chord(found.lam, above, found.groups, SINGLE * float(found.mean.abs().max())),
-        "barrier": ends.barrier.value,
-        "barrier_stderr": ends.barrier.stderr,
-        "barrier_lam": ends.barrier.lam,
-        **crossfitted(above, found.groups, place_to_soft_end, "barrier"),
-    }
-
-
-def summarize(request: RequestJson, numbers: BarrierNumbers, arrays: Arrays) -> Entries:
-    """The entries that follow from the losses; see `runs.computation.summarize`."""
-    losses, correct = (read_tensor(arrays, name, 2) for name in ("losses", "correct"))
-    if losses.shape != correct.shape:
-        raise ValueError("losses and correct differ in shape")
-    lam = torch.tensor(numbers["lam"], dtype=torch.float64)
-    if lam.shape != (len(losses),):
-        raise ValueError("as many points as rows are needed")
-    curve = Curve(lam, losses, correct, read_groups(arrays))
-    facts = curve_facts(curve, read_score(numbers["score"]))
-    found: dict[str, object] = {**facts, "examples": losses.shape[1]}
-    if (soft := numbers.get("soft")) is not None:
-        if "own" in arrays:
-            own = read_tensor(arrays, "own", 1)
-            found |= soft_curve_facts(curve, own)
-            soft = {**soft, "loss_of_b": float(own.double().mean())}
-        else:  # of an earlier version: the means follow, the errors do not
-            points, loss = facts["lam"], facts["loss"]
-            chord = [(1 - x) * loss[0] + x * soft["loss_of_b"] for x in points]
-            found = {name: value for name, value in found.items() if name not in AGAINST_TRUE_END}
-            found |= above_means(points, loss, chord, last=True) | {
-                "excess_stderr": numbers["excess_stderr"],
-                "barrier_stderr": numbers["barrier_stderr"],
-            }
-        found["soft"] = {**soft, "loss": facts["loss"][-1]}
-    if (tempered := numbers.get("tempered")) is not None:
-        found["tempered"] = {**tempered, **above_means(facts["lam"], tempered["loss"])}
-    return found
-
-
-def above_means(
-    lam: list[float], loss: list[float], chord: list[float] | None = None, last: bool = False
-) -> dict[str, object]:
-    """Excess and barrier of a curve of which the means alone are kept.
-
-    Args:
-        lam: the points.
-        loss: mean loss at each.
-        chord: what it is measured against; by default the line between the first and the last.
-        last: whether the last point counts, as it does for a line to a soft end.
-    """
-    if len(loss) != len(lam):
-        raise ValueError("as many losses as points are needed")
-    own = chord is not None
-    chord = chord or [(1 - x) * loss[0] + x * loss[-1] for x in lam]
-    above = [a - b for a, b in zip(loss, chord, strict=True)]
-    inside = range(1, len(lam) if last else len(lam) - 1)
-    top = max(inside, key=above.__getitem__)
-    if not last and above[top] <= 0:  # the convention of `paths.barrier`
-        top = min(inside, key=above.__getitem__)
-    found: dict[str, object] = {"excess": above, "barrier": above[top], "barrier_lam": lam[top]}
-    return {**found, "chord": chord} if own else found

@@ -5,6 +5,7 @@ request, its numbers, and how they are computed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from time import perf_counter
 from typing import cast
 
@@ -13,13 +14,15 @@ from torch import Tensor
 
 from lmc_core.intervals.errors import stderr
 from lmc_core.models.cache import load_warm
+from lmc_core.models.model import Model
 from lmc_core.paths.barrier import barrier, excess
 from lmc_core.paths.bezier import BendSettings, Bezier
 from lmc_core.paths.curve import Curve, measure
 from lmc_core.paths.line import Line, ModelPath
 from lmc_core.paths.plane import Plane
-from lmc_core.progress import Progress, ignore, part
-from lmc_core.runs.cache import find_ends, train_bend
+from lmc_core.progress import Part, Progress, ignore, part
+from lmc_core.runs.bends import train_bend
+from lmc_core.runs.cache import find_ends
 from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.inputs import (
     choose_learning,
@@ -68,21 +71,9 @@ def compute(
     aligned = ends.moved is not None
     goals = [("", ends.b)] + ([("-aligned", ends.end)] if aligned else [])
     paths: dict[str, ModelPath] = {f"straight{tail}": Line(ends.a, goal) for tail, goal in goals}
-    bends: dict[str, Bezier] = {}
-    trainings: dict[str, BendTraining] = {}
-    learning = part(progress, 0.1, 0.8)
-    for number, (tail, goal) in enumerate(goals):
-        where = f"training the curve to{' aligned' if tail else ''} {request.names[1]}"
-        tell = learning.part(number / len(goals), (number + 1) / len(goals))
-        bends[f"bend{tail}"], trainings[f"bend{tail}"] = train_bend(
-            request,
-            ends.a,
-            goal,
-            task,
-            BendSettings(steps=request.steps),
-            lambda share, words, tell=tell, where=where: tell(share, f"{where}, {words}"),
-            refresh,
-        )
+    trained = _train(request, ends.a, goals, task, part(progress, 0.1, 0.8), refresh)
+    bends = {name: bend for name, (bend, _) in trained.items()}
+    trainings = {name: about for name, (_, about) in trained.items()}
     paths |= bends
     begin = perf_counter()
     lam = torch.linspace(0, 1, request.points, dtype=torch.float64)
@@ -114,6 +105,28 @@ def compute(
         **{f"losses.{name}": curve.losses.numpy() for name, curve in curves.items()},
         **make_group_array(examples),
     }
+
+
+def _train(
+    request: BendRequest,
+    a: Model,
+    goals: Sequence[tuple[str, Model]],
+    task: Task,
+    progress: Part,
+    refresh: bool,
+) -> dict[str, tuple[Bezier, BendTraining]]:
+    """A curve from A to each goal, whose name ends as the goal's does, and how it was trained."""
+    found = {}
+    settings = BendSettings(steps=request.steps)
+    for number, (tail, goal) in enumerate(goals):
+        where = f"training the curve to{' aligned' if tail else ''} {request.names[1]}"
+        told = progress.part(number / len(goals), (number + 1) / len(goals))
+
+        def tell(share: float, words: str, told: Part = told, where: str = where) -> None:
+            told(share, f"{where}, {words}")
+
+        found[f"bend{tail}"] = train_bend(request, a, goal, task, settings, tell, refresh)
+    return found
 
 
 def _listed(

@@ -17,9 +17,10 @@ from lmc_core.paths.bezier import BendSettings, Bezier
 from lmc_core.paths.curve import measure
 from lmc_core.paths.line import Line
 from lmc_core.progress import Part, Progress
-from lmc_core.runs.cache import train_bend
+from lmc_core.runs.bends import train_bend
 from lmc_core.runs.kinds import BendTraining
 from lmc_core.runs.kinds.bend import path_facts
+from lmc_core.runs.requests.along import AlongRequest
 from lmc_core.runs.requests.barrier import BarrierRequest, BentNumbers, StraightNumbers
 from lmc_core.tasks import Examples, Task
 from lmc_core.tasks.evaluator import Mode
@@ -48,14 +49,14 @@ class Bent:
     training: BendTraining | None
 
 
-def require_bend(method: str, steps: int, seconds: float | None, repair: bool) -> bool:
+def require_bend(method: str, steps: int, seconds: float | None, changed: bool) -> bool:
     """Check what is asked of a bend; returns whether one is trained after the alignment.
 
     Args:
         method: ``none`` or a name.
         steps: that train it; 0 for none.
         seconds: a budget in place of these.
-        repair: whether the interpolated network is renormalised.
+        changed: whether the interpolated network is renormalised, or its routers fitted.
 
     Raises:
         BadInput: for a number that makes no sense, or together with what bends by itself or is
@@ -73,15 +74,16 @@ def require_bend(method: str, steps: int, seconds: float | None, repair: bool) -
         raise BadInput(
             f"The method {method} learns a bend with the alignment; leave out the further one."
         )
-    if repair and (wanted or joint):
+    if changed and (wanted or joint):
         raise BadInput(
-            "Networks are renormalised on the straight line; leave out either that or the bend."
+            "Networks are renormalised, and routers fitted, on the straight line; leave out either "
+            "that or the bend."
         )
     return wanted
 
 
 def find_bent(
-    request: BarrierRequest,
+    request: BarrierRequest | AlongRequest,
     line: Line,
     pair: AlignedPair | None,
     task: Task,

@@ -21,7 +21,7 @@ from lmc_core.runs.inputs import (
     read_groups,
     read_tensor,
 )
-from lmc_core.runs.kinds.barrier import pair_facts
+from lmc_core.runs.kinds.curve_facts import pair_facts
 from lmc_core.runs.request import RequestJson
 from lmc_core.runs.requests.layers import LayersNumbers, LayersRequest
 

@@ -11,6 +11,7 @@ from typing import TypedDict, cast
 import torch
 from torch import Tensor
 
+from lmc_core.analysis.expert_orders import require_mixture
 from lmc_core.analysis.fans import Fan, Orders, fans
 from lmc_core.analysis.routing import routing
 from lmc_core.errors import BadInput
@@ -34,7 +35,7 @@ from lmc_core.runs.inputs import (
     read_tensor,
 )
 from lmc_core.runs.kinds import CurveSummary, RoutingNumbers
-from lmc_core.runs.kinds.barrier import above_means
+from lmc_core.runs.kinds.curve_facts import above_means
 from lmc_core.runs.request import RequestJson
 from lmc_core.runs.requests.orders import FanNumbers, MixtureNumbers, OrdersNumbers, OrdersRequest
 from lmc_core.symmetry.spaces import choose_classes
@@ -66,11 +67,7 @@ def compute(
     _require(request)
     progress(0.0, "loading the models")
     models, task, examples = open_inputs(request)
-    if not any(space.kind == "experts" for space in models[0].layout.spaces.values()):
-        raise BadInput(
-            f"{models[0].name} has no experts, so there are no orders to try; choose a mixture of "
-            "experts."
-        )
+    require_mixture(models[0])
     device = request.device
     aligning = part(progress, START["align"], START["plain"])
     pair = aligned_pair(request, (models[0], models[1]), examples, task, aligning, refresh)

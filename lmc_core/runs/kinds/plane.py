@@ -25,7 +25,8 @@ from lmc_core.paths.directions import random_plane
 from lmc_core.paths.grid import Grid, Surface, measure_grid
 from lmc_core.paths.plane import Plane
 from lmc_core.progress import Progress, ignore, part
-from lmc_core.runs.cache import Ends, find_ends, train_bend
+from lmc_core.runs.bends import train_bend
+from lmc_core.runs.cache import Ends, find_ends
 from lmc_core.runs.computation import Arrays, Entries, Workload
 from lmc_core.runs.inputs import (
     describe_request,
@@ -129,12 +130,7 @@ def compute(
     scene = Scene(request, models, task, examples, part(progress, 0.0, first), refresh)
     found = scene.span()
     plane = found.plane
-    if request.kind == "random":
-        grid = Grid.square((0.0, 0.0), request.span or 1.0, request.resolution)
-    elif request.kind == "bend":
-        grid = Grid.along(plane.corners[1][0], plane.corners[2], request.resolution)
-    else:
-        grid = Grid.around([(u, v) for u, v in plane.corners], request.resolution)
+    grid = _choose_grid(request, plane)
     facts: PlaneFacts = {
         **describe_request(request, task, len(examples)),
         **describe_size(models),
@@ -167,6 +163,17 @@ def compute(
         **make_stamp(),
     }
     return numbers, arrays
+
+
+def _choose_grid(request: PlaneRequest, plane: Plane) -> Grid:
+    """The points that are measured: around a model, along the chord of a curve, or around all
+    models.
+    """
+    if request.kind == "random":
+        return Grid.square((0.0, 0.0), request.span or 1.0, request.resolution)
+    if request.kind == "bend":
+        return Grid.along(plane.corners[1][0], plane.corners[2], request.resolution)
+    return Grid.around([(u, v) for u, v in plane.corners], request.resolution)
 
 
 def _measure(

@@ -130,6 +130,7 @@ class BarrierNumbers(ModelsNumbers, CurveNumbers, PairNumbers):
     same: NotRequired[list[SharedWeights]]
     routing: RoutingOfExamples | None  # of mixtures of experts
     repair: bool
+    rerouted: NotRequired[bool]
     tempered: NotRequired[TemperedNumbers]
     plain: NotRequired[PlainNumbers]
     above_plain: NotRequired[bool]
@@ -152,6 +153,8 @@ class BarrierRequest(PairRequest):
         temperature: whether the curve is also measured at the best softmax temperature of each
             point.
         repair: whether the interpolated network is renormalised (networks without norms alone).
+        reroute: whether the routers of the interpolated network are fitted again (mixtures of
+            experts alone).
         stderr: standard error of the barrier in nats at which no more examples are taken; None for
             all that are asked for.
         compiled: whether the network is compiled before it is evaluated.
@@ -178,6 +181,7 @@ class BarrierRequest(PairRequest):
     compiled: bool = False
     bend: int = 0
     bend_seconds: float | None = None
+    reroute: bool = False
     what: str = "barrier"
 
 
@@ -189,6 +193,6 @@ COMPUTATION = Computation(
     passes=lambda request, workload: (
         request.points + request.refine + (0 if request.method == "none" else 2)
     ),
-    summarize=import_later("lmc_core.runs.kinds.barrier:summarize"),
+    summarize=import_later("lmc_core.runs.kinds.curve_facts:summarize"),
     early=True,
 )
