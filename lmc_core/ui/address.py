@@ -10,6 +10,7 @@ widget. The router tells that from a person's choice (`enter`), and lets the add
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NoReturn, TypeVar
 
 import streamlit as st
@@ -20,12 +21,26 @@ T = TypeVar("T")
 # values of one name; a page writes at most one for each of its curves, models or results
 REPEATED = 64
 LONGEST = 8000  # characters; browsers and servers agree on about so many
-LEFT = (
-    "address_left"  # in the session: page, its address and its widgets at the end of the last run
-)
+KNOWN = "address_known"  # in the session: what the server knows of the page, `Known`
 SHOWN = "address_shown"  # in the session: the page that runs
 CARRIES = "address_carries"  # in the session: whether the page names the current models apart
-PLAIN = (bool, int, float, str, tuple, list, type(None))  # values of widgets that are compared
+PLAIN = (bool, int, float, str, type(None))  # values of widgets, or of what they list
+
+
+@dataclass
+class Known:
+    """What the server knows of the page that the browser shows. It is kept up to date while the
+    page runs: a run that another interrupts has no end at which it could be remembered.
+
+    Args:
+        page: its name.
+        address: that the browser has, or was sent.
+        values: of its widgets, by key.
+    """
+
+    page: str = ""
+    address: dict[str, list[str]] = field(default_factory=dict)
+    values: dict[str, object] = field(default_factory=dict)
 
 
 def excess() -> str:
@@ -65,7 +80,9 @@ def prepare(key: str, name: str, options: Sequence[T], default: T) -> None:
     if key in st.session_state and st.session_state[key] in options:
         return
     wanted = st.query_params.get(name) if key not in st.session_state else None
-    st.session_state[key] = next((option for option in options if str(option) == wanted), default)
+    value = next((option for option in options if str(option) == wanted), default)
+    st.session_state[key] = value
+    _known().values[key] = value
 
 
 def prepare_text(key: str, name: str, limit: int = 200) -> None:
@@ -74,6 +91,7 @@ def prepare_text(key: str, name: str, limit: int = 200) -> None:
     """
     if key not in st.session_state:
         st.session_state[key] = st.query_params.get(name, "")[:limit]
+        _known().values[key] = st.session_state[key]
 
 
 def write(values: Mapping[str, str | list[str] | None]) -> None:
@@ -84,6 +102,7 @@ def write(values: Mapping[str, str | list[str] | None]) -> None:
         name: value if isinstance(value, list) else [value] for name, value in fresh.items()
     }:
         st.query_params.from_dict(fresh)
+        _known().address = read()
 
 
 def read() -> dict[str, list[str]]:
@@ -102,12 +121,13 @@ def enter(page: str, pages: Iterable[str], about_models: bool) -> None:
     """
     st.session_state[SHOWN] = page
     owners = set(pages) - {page}
-    left_page, left_address, left_values = st.session_state.get(LEFT, ("", {}, {}))
-    if left_page == page and left_address != read() and not _changed(left_values, _values(page)):
+    known, now = _known(), _values(page)
+    if known.page == page and known.address != read() and not _changed(known.values, now):
         owners.add(page)
     for key in list(st.session_state):
         if str(key).partition("_")[0] in owners:
             del st.session_state[key]
+    st.session_state[KNOWN] = Known(page, read(), {} if page in owners else now)
     st.session_state[CARRIES] = not about_models
     if not about_models:
         current.follow_address()
@@ -121,7 +141,7 @@ def carry() -> None:
 
 def leave(page: str) -> None:
     """Remember address and widgets of a page at the end of its run."""
-    st.session_state[LEFT] = (page, read(), _values(page))
+    st.session_state[KNOWN] = Known(page, read(), _values(page))
 
 
 def stop() -> NoReturn:
@@ -137,19 +157,32 @@ def _firsts() -> list[tuple[str, str]]:
     return [(name, st.query_params[name]) for name in st.query_params]
 
 
+def _known() -> Known:
+    """What the server knows; forgotten where nothing has entered a page."""
+    return st.session_state.get(KNOWN, Known())
+
+
 def _values(page: str) -> dict[str, object]:
-    """Values of a page's widgets, by key."""
+    """Values of a page's widgets, by key; what else a page keeps in the session has other types."""
     found = {str(key): value for key, value in st.session_state.items()}
     return {
         key: value
         for key, value in found.items()
-        if key.startswith(f"{page}_") and isinstance(value, PLAIN)
+        if key.startswith(f"{page}_") and _is_plain(value)
     }
 
 
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(isinstance(each, PLAIN) for each in value)
+    return isinstance(value, PLAIN)
+
+
 def _changed(before: Mapping[str, object], now: Mapping[str, object]) -> bool:
-    """Whether a person has used a widget since; a button that was pressed is released by itself."""
+    """Whether a person has used a widget since; a button that was pressed is released by itself,
+    and a widget that was not there could not be used.
+    """
     return any(
-        key not in before or (value != before[key] and before[key] is not True)
+        key in before and value != before[key] and before[key] is not True
         for key, value in now.items()
     )

@@ -75,6 +75,14 @@ def test_back_undoes_a_setting_and_forward_does_it_again(server, visit):
     page.wait_for_url(re.compile("query-key=none"))
     settle(page)
     expect(symmetries.get_by_role("radio", name="Permutations")).to_be_checked()
+    for pause in (0, 20, 40, 80):  # milliseconds; the run of Back is interrupted by that of Forward
+        page.go_back()
+        page.wait_for_url(re.compile("query-key=invertible"))
+        page.wait_for_timeout(pause)
+        page.go_forward()
+        page.wait_for_url(re.compile("query-key=none"))
+        settle(page)
+        expect(symmetries.get_by_role("radio", name="Permutations")).to_be_checked()
 
 
 def test_the_sidebar_is_narrow_and_run_is_reached_by_few_keys(server, guarded, visit):

@@ -16,6 +16,9 @@ points = Option("points", "Points", (5, 11, 25), 25).show("barrier")
 with_all = st.checkbox("All", key="barrier_all")
 st.button("Run", key="barrier_run")
 st.session_state.setdefault("merge_state", 1)
+st.session_state["barrier_axes"] = ((0.0, object()), 1)  # other than what widgets have
+if st.session_state.get("interrupt"):
+    st.stop()  # as another run does that takes this one's place: nothing is remembered
 address.write({"points": str(points)})
 address.leave(st.session_state.get("page", "barrier"))
 """
@@ -56,6 +59,30 @@ def test_back_after_a_button() -> None:
     at.query_params["points"] = "11"
     at.run()
     assert at.select_slider[0].value == 11
+
+
+def test_forward_wins_over_a_back_whose_run_was_interrupted() -> None:
+    at = opened()
+    at.select_slider[0].set_value(5).run()
+    at.session_state["interrupt"] = True
+    at.query_params["points"] = "11"
+    at.run()
+    at.session_state["interrupt"] = False
+    at.query_params["points"] = "5"
+    at.run()
+    assert at.select_slider[0].value == 5 and parameter(at, "points") == "5"
+
+
+def test_a_choice_wins_over_a_back_whose_run_was_interrupted() -> None:
+    at = opened()
+    at.select_slider[0].set_value(5).run()
+    at.session_state["interrupt"] = True
+    at.query_params["points"] = "11"
+    at.run()
+    at.session_state["interrupt"] = False
+    at.query_params["points"] = "5"  # the browser has not yet heard of anything
+    at.select_slider[0].set_value(25).run()
+    assert at.select_slider[0].value == 25 and parameter(at, "points") == "25"
 
 
 def test_what_another_page_left_is_forgotten() -> None:
