@@ -158,6 +158,8 @@ def align(folders: list[str], arguments: argparse.Namespace) -> None:
     for loaded in ("GPT2LMHeadModel", "GPTNeoXForCausalLM"):
         getattr(transformers, loaded)
     marks: list[tuple[float, float]] = []
+    libraries = OwnMemory.now()
+    memory = OwnMemory()
     round_ = weight_search._Search.round
 
     def timed(search: weight_search._Search) -> None:
@@ -166,14 +168,12 @@ def align(folders: list[str], arguments: argparse.Namespace) -> None:
         marks.append((time.perf_counter() - begin[0], time.process_time() - begin[1]))
         print(
             f"    round {len(marks)}: {marks[-1][0]:.1f} s, {marks[-1][1]:.1f} CPU s, objective "
-            f"{search.values[-1]:.5f}",
+            f"{search.values[-1]:.5f}, {(memory.most - libraries) / 1e9:.2f} GB",
             file=sys.stderr,
             flush=True,
         )
 
     setattr(weight_search._Search, "round", timed)  # noqa: B010  (a method of the same form)
-    libraries = OwnMemory.now()
-    memory = OwnMemory()
     memory.start()
     begin = time.perf_counter(), time.process_time()
     a, b = (lmc_core.load(folder, lazy=True) for folder in folders)

@@ -189,6 +189,35 @@ class MatchingState:
         )
         return plain, ordered if blocks[True] else None
 
+    def gains(self, space: Space, order: Tensor) -> Tensor:
+        """What the objective (before it is divided by its bound) gains unit by unit if a large
+        space is put into an order: <a_i, b_order(i) - b_i>, in the precision that is worked in,
+        `[n]`.
+
+        Args:
+            space: within no other, of which nothing but the order is free.
+            order: int64 `[n]`.
+        """
+        problem = self.problem
+        moving = {name: each for name, each in self._moving.items() if name != space.name}
+        known = self._moving.get(space.name)
+        now = torch.arange(space.size, device=order.device)
+        stands = known.indices if isinstance(known, Permutation) else now
+        changed = (order != now).nonzero().flatten()
+        to, at = stands[order[changed]], stands[changed]
+        total = zeros(space.size, device=problem.device)
+        for block in problem.touching[space.name]:
+            axis = block.axis(space.name)
+            for x, y in zip(problem.parts(block, 0), problem.parts(block, 1), strict=True):
+                step = y.index_select(axis, to) - y.index_select(axis, at)
+                step = self._act(block, step, moving)
+                a, b = (
+                    problem.layout.rows(each, block, space.name)
+                    for each in (x.index_select(axis, changed), step)
+                )
+                total[changed] += problem.weights[block.name] * (a * b).sum(1, dtype=total.dtype)
+        return total
+
     def _half_similarity(self, blocks: Sequence[Block], space: Space) -> Tensor:
         """The weighted sum of products `[n, n]`, in one product of all blocks in bfloat16: adding
         up matrices of this size takes as long as multiplying.

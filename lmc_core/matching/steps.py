@@ -75,8 +75,8 @@ def _solve(
 
 def _solve_large(moved: MatchingState, root: Space) -> dict[str, Element]:
     """The best order of the units of a large model, by products in bfloat16 where these are fast:
-    their rounding changes a similarity by a thousandth and the best order by less, and where so
-    little is gained that rounding could have made it, products are in float32 again.
+    their rounding changes a similarity by a thousandth and the best order by less. Where so little
+    is gained that rounding could have made it, the gains are looked at in full precision.
     """
     chosen = moved.problem.chosen(root)
     places = torch.arange(root.size, device=moved.problem.device)
@@ -84,7 +84,8 @@ def _solve_large(moved: MatchingState, root: Space) -> dict[str, Element]:
     fast = root.size >= WIDE and has_fast_bfloat16(moved.problem.device)
     for half in (True, False) if fast else (False,):
         plain, ordered = moved.similarity(root, half)
-        if ordered is None and chosen is SymmetryClass.PERMUTATION:
+        alone = ordered is None and chosen is SymmetryClass.PERMUTATION
+        if alone:
             order = assignment(plain)
             found: Element = Permutation(order)
             best = plain[places, order].sum(dtype=exact)
@@ -98,7 +99,31 @@ def _solve_large(moved: MatchingState, root: Space) -> dict[str, Element]:
             return {}
         if gained >= UNSURE * abs(reached):
             break
+        if half and alone:
+            return _take_gains(moved, root, order)
     return {root.name: found}
+
+
+def _take_gains(moved: MatchingState, root: Space, order: Tensor) -> dict[str, Element]:
+    """Those cycles of an order by which the objective gains in full precision. Cycles share no
+    unit, so that each adds its own gain, whatever becomes of the others: the objective never falls.
+    """
+    cycle = cycles(order)
+    gains = moved.gains(root, order)
+    worth = torch.zeros_like(gains).index_add(0, cycle, gains)[cycle] > 0
+    places = torch.arange(root.size, device=order.device)
+    kept = torch.where(worth, order, places)
+    return {} if torch.equal(kept, places) else {root.name: Permutation(kept)}
+
+
+def cycles(order: Tensor) -> Tensor:
+    """The smallest place of the cycle that each place is in, int64 `[n]`."""
+    smallest = torch.arange(len(order), device=order.device)
+    ahead = order  # where 2^k steps lead
+    for _ in range(len(order).bit_length()):
+        smallest = torch.minimum(smallest, smallest[ahead])
+        ahead = ahead[ahead]
+    return smallest
 
 
 def pair_values(moved: MatchingState, root: Space) -> Tensor:

@@ -8,13 +8,14 @@ import torch
 from lmc_core.matching import objective
 from lmc_core.matching.aligned import canonical
 from lmc_core.matching.state import MatchingState
-from lmc_core.matching.steps import solve
+from lmc_core.matching.steps import _take_gains, cycles, solve
 from lmc_core.matching.weight import WeightSettings
 from lmc_core.matching.weight_search import make_objective
 from lmc_core.models.canonical_state import CanonicalState
 from lmc_core.models.lazy import LazyState
 from lmc_core.models.model import Model
 from lmc_core.symmetry.canonical import independent
+from lmc_core.symmetry.elements import Permutation
 from lmc_core.symmetry.spaces import choose_classes
 from tests.networks import random_model
 
@@ -84,6 +85,52 @@ def test_the_canonical_form_made_side_by_side(name: str) -> None:
     assert isinstance(one, CanonicalState) and set(one) == set(other)
     for key in one:
         assert torch.allclose(one[key], other[key], rtol=1e-9, atol=1e-12), key
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama", "vit"])
+def test_gains_of_an_order(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those of the similarities, unit by unit, also where the units have moved before; the
+    cycles that are taken from an order add the gains that count, and no loss.
+    """
+    monkeypatch.setattr(objective, "HELD", 0)
+    moved = moved_state(name)
+    draw = torch.Generator().manual_seed(0)
+    for root in moved.problem.roots:
+        if root.kind != "units":
+            continue
+        places = torch.arange(root.size)
+        for _ in range(2):
+            order = places.clone()
+            chosen = torch.randperm(root.size, generator=draw)[: root.size // 2]
+            order[chosen] = order[chosen[torch.randperm(len(chosen), generator=draw)]]
+            plain, ordered = (
+                each if each is not None else torch.zeros(root.size, root.size)
+                for each in moved.similarity(root, False)
+            )
+            wanted = (plain + ordered)[places, order] - (plain + ordered).diagonal()
+            found = moved.gains(root, order)
+            assert torch.allclose(found, wanted.double(), atol=1e-5 * float(plain.abs().max()))
+            before = moved.objective
+            step = _take_gains(moved, root, order)
+            moved.take(step)
+            by_cycle = torch.zeros_like(found).index_add(0, cycles(order), found)
+            assert moved.objective - before == pytest.approx(
+                float(by_cycle.clamp(min=0).sum() / moved.problem.bound), abs=1e-6
+            )
+            moved.take({root.name: Permutation(torch.randperm(root.size, generator=draw))})
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 17, 64])
+def test_cycles(size: int) -> None:
+    for seed in range(5):
+        order = torch.randperm(size, generator=torch.Generator().manual_seed(seed))
+        wanted = torch.full((size,), -1)
+        for start in range(size):
+            place = start
+            while wanted[place] < 0:
+                wanted[place] = start
+                place = int(order[place])
+        assert torch.equal(cycles(order), wanted)
 
 
 def lazily(model: Model) -> Model:
