@@ -18,6 +18,7 @@ from lmc_core.symmetry.layout import Block
 from lmc_core.symmetry.spaces import Space, SymmetryClass
 
 REORDERING = (SymmetryClass.PERMUTATION, SymmetryClass.SIGNED, SymmetryClass.SCALED)
+ROWS = 1024  # that are looked at together
 STILL = 1e-4  # of the largest possible objective: what is not looked for again
 
 
@@ -204,18 +205,19 @@ class MatchingState:
         now = torch.arange(space.size, device=order.device)
         stands = known.indices if isinstance(known, Permutation) else now
         changed = (order != now).nonzero().flatten()
-        to, at = stands[order[changed]], stands[changed]
         total = zeros(space.size, device=problem.device)
         for block in problem.touching[space.name]:
-            axis = block.axis(space.name)
+            axis, weight = block.axis(space.name), problem.weights[block.name]
             for x, y in zip(problem.parts(block, 0), problem.parts(block, 1), strict=True):
-                step = y.index_select(axis, to) - y.index_select(axis, at)
-                step = self._act(block, step, moving)
-                a, b = (
-                    problem.layout.rows(each, block, space.name)
-                    for each in (x.index_select(axis, changed), step)
-                )
-                total[changed] += problem.weights[block.name] * (a * b).sum(1, dtype=total.dtype)
+                for some in changed.split(ROWS):
+                    to, at = stands[order[some]], stands[some]
+                    step = y.index_select(axis, to) - y.index_select(axis, at)
+                    step = self._act(block, step, moving)
+                    a, b = (
+                        problem.layout.rows(each, block, space.name)
+                        for each in (x.index_select(axis, some), step)
+                    )
+                    total[some] += weight * (a * b).sum(1, dtype=total.dtype)
         return total
 
     def _half_similarity(self, blocks: Sequence[Block], space: Space) -> Tensor:

@@ -100,6 +100,7 @@ def _solve_large(moved: MatchingState, root: Space) -> dict[str, Element]:
         if gained >= UNSURE * abs(reached):
             break
         if half and alone:
+            del plain, ordered  # large
             return _take_gains(moved, root, order)
     return {root.name: found}
 
