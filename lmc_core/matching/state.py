@@ -230,18 +230,26 @@ class MatchingState:
             for name, element in self._moving.items()
             if any(axis.space == name for block in blocks for axis in block.axes)
         }
-        left, right = [], []
+        n = space.size
+        width = sum(math.prod(self.problem.shape(block)) for block in blocks) // n
+        # by rows, and the other side by columns: other orders take twice as long
+        a = torch.empty(n, width, dtype=half, device=self.problem.device)
+        b = torch.empty(width, n, dtype=half, device=self.problem.device)
+        start = 0
         for block in blocks:
             weight = self.problem.weights[block.name]
             pairs = zip(self.problem.parts(block, 0), self.problem.parts(block, 1), strict=True)
             for x, y in pairs:
-                # by rows, and the other side by columns: other orders take twice as long
-                left.append(layout.rows((x * weight).to(half), block, space.name).contiguous())
+                left = layout.rows((x * weight).to(half), block, space.name)
                 moved = self._act(block, y.to(half), moving)
-                right.append(layout.rows(moved, block, space.name).mT.contiguous())
-        a, b = torch.cat(left, 1), torch.cat(right)
-        del left, right
-        return (a @ b).float()
+                end = start + left.shape[1]
+                a[:, start:end] = left
+                b[start:end] = layout.rows(moved, block, space.name).mT
+                start = end
+        total = torch.empty(n, n, device=self.problem.device)
+        for rows in range(0, n, ROWS):
+            total[rows : rows + ROWS] = a[rows : rows + ROWS] @ b
+        return total
 
     def stands(self, root: Space) -> bool:
         """Whether everything that a space of a large model sees is where it was when the space was
