@@ -21,6 +21,7 @@ from lmc_core.models.files.pickle import SUFFIXES
 from lmc_core.models.forward import OUTPUTS
 from lmc_core.models.lazy import PIECE
 from lmc_core.models.load import configuration, find_files
+from lmc_core.side_by_side import AHEAD
 from lmc_core.symmetry.alignment import CHUNK
 from lmc_core.symmetry.layout import Layout
 
@@ -28,12 +29,12 @@ LARGE = 2**30  # bytes of the files of both models above which they are read laz
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
 LIBRARIES = 25_000_000  # bytes of modules that are imported on the way
 PIECES = 5 * SINGLE  # bytes of what is made of a number of a piece at once
-WHOLE = 30  # and of a number of a matrix of a layer, which is not cut
+WHOLE = 19  # and of a number of a matrix of a layer, which is not cut, on one thread
 FREED = TOP // 2  # bytes that were freed and not given back beside a table
 # bytes for every number of a map inside a head: in float64, in float32 while it is moved by, and
 # of the canonical form two of each model in float32
 MAPPED = DOUBLE + SINGLE + 4 * SINGLE
-GRAMS = 6  # matrices of a stream in float64 while it is visited
+GRAMS = 5  # matrices of a stream in float64 while it is visited, beside those that wait
 
 
 def can_be_lazy(references: Sequence[str]) -> bool:
@@ -131,15 +132,17 @@ def _stream(layout: Layout, stored: int, largest: Sequence[int]) -> int:
     """
     width = max((s.size for s in layout.spaces.values() if s.kind == "residual"), default=0)
     read = sum(2 * size * stored + PIECES * min(size, CHUNK) for size in largest)
-    return read + GRAMS * DOUBLE * width**2
+    waiting = AHEAD * len(largest) if len(largest) > 1 else 1
+    return read + (GRAMS + waiting) * DOUBLE * width**2
 
 
 def _units(layout: Layout, side: int) -> int:
-    """Bytes for the best order of the units of a layer: their similarity and a product, or what
-    an assignment of few takes, and a matrix of the layer; for each thread.
+    """Bytes for the best order of the units of a layer: their similarity and its factors, or what
+    an assignment of few takes, for each thread; and what is made of a matrix of the layer, which
+    two threads rarely do at once.
     """
     spaces = layout.spaces.values()
     size = max((s.size for s in spaces if s.kind == "units" and s.within is None), default=0)
     width = max((s.size for s in spaces if s.kind == "residual"), default=0)
     similarity = size**2 * (SINGLE + (HALF if size > SMALL else 2 * DOUBLE))
-    return side * (similarity + WHOLE * size * width)
+    return side * similarity + WHOLE * size * width

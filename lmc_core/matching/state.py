@@ -184,11 +184,9 @@ class MatchingState:
                     total.addmm_(a, b.mT, alpha=self.problem.weights[block.name])
             return total
 
-        plain, ordered = (
-            self._half_similarity(those, space) if half and those else add_up(those)
-            for those in blocks.values()
-        )
-        return plain, ordered if blocks[True] else None
+        find = partial(self._half_similarity, space=space) if half else add_up
+        plain, ordered = (find(those) if those else None for those in blocks.values())
+        return torch.zeros(n, n, device=self.problem.device) if plain is None else plain, ordered
 
     def gains(self, space: Space, order: Tensor) -> Tensor:
         """What the objective (before it is divided by its bound) gains unit by unit if a large
