@@ -21,7 +21,7 @@ labels = label_results(results)
 st.title("How far apart are two trained transformers?", anchor=False)
 st.markdown(welcome.lead(results))
 if results:
-    show_curves(results, labels, f"{KEY}_figure")
+    show_curves(results, labels, f"{KEY}_figure", at_once=True)
     show_caption(barrier_finding(results, labels), barrier_caption(results, labels))
     st.page_link(
         script("barrier"),

@@ -34,6 +34,7 @@ from lmc_core.ui.panels import (
     svg_files,
     theme,
 )
+from lmc_core.ui.still import show_at_once
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -72,6 +73,7 @@ def show_curves(
     key: str,
     height: int = 500,
     axes: Axes | None = None,
+    at_once: bool = False,
 ) -> go.Figure:
     """Draw the curves with an accessible name; without results the axes keep the place.
 
@@ -81,18 +83,20 @@ def show_curves(
         key: of the figure.
         height: of the figure, in pixels.
         axes: of curves that grow; see `barrier_figure`.
+        at_once: whether a picture stands at the place until the browser can draw the figure.
     """
     spoken = "; ".join(
         f"{label}: {barrier_words(result)}" for label, result in zip(labels, results, strict=True)
     )
     alt = f"Loss and score between two models. Barriers: {spoken}."
     look = theme()
-    figure = draw_once(
-        lambda: barrier_figure(results, look, labels, height, axes),
-        *("barrier", list(results), list(labels), height, look, axes and asdict(axes)),
-    )
+    about = "barrier", list(results), list(labels), height, look, axes and asdict(axes)
+    figure = draw_once(lambda: barrier_figure(results, look, labels, height, axes), *about)
     said = alt if results else "Empty axes of loss and score."
-    show_figure(figure, key, said, width=WIDEST)
+    if at_once:
+        show_at_once(figure, key, said, WIDEST, *about)
+    else:
+        show_figure(figure, key, said, width=WIDEST)
     return figure
 
 

@@ -38,7 +38,8 @@ MIME = {
     "zip": "application/zip",
     "safetensors": "application/octet-stream",
 }
-DETAIL = ("barrier", "one standard error", "leader")  # what a small picture goes without
+# what a small picture goes without
+DETAIL = ("barrier", "one standard error", "95 % band of the whole curve", "leader")
 WIDEST = 1100  # pixels of curves: wider, a hill looks flat
 
 

@@ -20,9 +20,9 @@ from lmc_core.figures.text import barrier_words, method_title, setting_label
 from lmc_core.numbers import size
 from lmc_core.ui import backend
 from lmc_core.ui.pages import script
-from lmc_core.ui.panels import show_figure
 from lmc_core.ui.setting import Setting
 from lmc_core.ui.status import describe_place
+from lmc_core.ui.still import show_card
 
 if TYPE_CHECKING:
     from lmc_core.runs.requests.barrier import BarrierNumbers
@@ -186,8 +186,7 @@ def show_studies(theme: Theme) -> None:
                 st.subheader(card.title, anchor=False)
                 panel = backend.first_panel(card.name, theme)
                 if panel is not None and panel.figure is not None:
-                    name = f"start_study_{card.name}"
-                    show_figure(panel.figure, name, panel.alt, still=True)
+                    show_card(panel.figure, f"start_study_{card.name}", panel.alt)
                 if card.note:
                     st.markdown(card.note if len(card.note) <= 200 else card.note[:197] + "...")
                 st.page_link(

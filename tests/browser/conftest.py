@@ -178,3 +178,8 @@ def settle(page: Page) -> None:
     page.wait_for_function(
         "!document.querySelector('[data-testid=stSkeleton]')", timeout=PAGE_LIMIT
     )
+    # where a picture stands for a chart, the chart is sent when the picture has been seen
+    page.wait_for_function(
+        "!document.querySelector('.st-key-at_once:not(:has(.main-svg .trace))')",
+        timeout=PAGE_LIMIT,
+    )
