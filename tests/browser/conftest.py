@@ -180,6 +180,5 @@ def settle(page: Page) -> None:
     )
     # where a picture stands for a chart, the chart is sent when the picture has been seen
     page.wait_for_function(
-        "!document.querySelector('.st-key-at_once:not(:has(.main-svg .trace))')",
-        timeout=PAGE_LIMIT,
+        "!document.querySelector('.st-key-at_once:not(:has(.main-svg .trace))')", timeout=PAGE_LIMIT
     )
