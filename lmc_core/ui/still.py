@@ -29,13 +29,19 @@ STYLE = f"""
 .st-key-{PICTURE} {{ z-index: 1; }}
 .st-key-{PLACE}:has(.main-svg .trace) .st-key-{PICTURE} {{ display: none; }}
 """
-# A tab that nobody looks at paints no frame, and is not kept waiting for one.
+# A tab that nobody looks at may paint no frame, and is not kept waiting for one.
 SCRIPT = """
 export default function ({ data, parentElement, setTriggerValue }) {
   if (!data) return;  // the chart is on its way
   parentElement.querySelector(".lmc-picture").innerHTML = data;
-  const seen = () => setTimeout(() => setTriggerValue("seen", true));
-  if (document.hidden) seen(); else requestAnimationFrame(seen);
+  let said = false;
+  const seen = () => {
+    if (!said) setTimeout(() => setTriggerValue("seen", true));
+    said = true;
+  };
+  if (document.hidden) seen();
+  requestAnimationFrame(seen);
+  setTimeout(seen, 2000);
 }
 """
 _PICTURE = component(
