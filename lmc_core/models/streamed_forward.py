@@ -10,9 +10,12 @@ outside the stacks held while it runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
+from itertools import chain
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +23,73 @@ from torch import Tensor, nn
 from lmc_core.side_by_side import side_by_side
 
 CPU = torch.device("cpu")  # where lazily read parameters come to
+
+
+@dataclass(frozen=True)
+class StreamedPart:
+    """A part of a module.
+
+    Attributes:
+        module: that is called.
+        owners: modules that hold its parameters.
+        stacked: whether it is a layer of a stack.
+    """
+
+    module: nn.Module
+    owners: tuple[nn.Module, ...]
+    stacked: bool
+
+
+def list_parts(module: nn.Module) -> list[StreamedPart]:
+    """The parts of a module, in the order in which it has them."""
+    layers = set(_stacked(module))
+    inside = {each for layer in layers for each in layer.modules()}
+    found = []
+    for part in module.modules():
+        if part in layers:
+            found.append(StreamedPart(part, tuple(part.modules()), True))
+        elif part not in inside and list_places([part]):
+            found.append(StreamedPart(part, (part,), False))
+    return found
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a module holds a parameter, or a buffer that belongs to its state, without values.
+
+    Attributes:
+        table: of the module's parameters, or of its buffers.
+        leaf: its name there.
+        empty: what stands there, on the device "meta".
+    """
+
+    table: MutableMapping[str, Any]
+    leaf: str
+    empty: Tensor
+
+    def put(self, value: Tensor | None) -> None:
+        """Have a value there; None for what stood there without values."""
+        self.table[self.leaf] = self.empty if value is None else value
+
+
+def list_places(owners: Iterable[nn.Module]) -> list[Place]:
+    """The places of all that some modules hold themselves and that has no values."""
+    return [
+        Place(table, leaf, tensor)
+        for owner in owners
+        for table in (owner._parameters, owner._buffers)
+        for leaf, tensor in table.items()
+        if tensor is not None and tensor.is_meta
+    ]
+
+
+def first_names(module: nn.Module) -> dict[int, str]:
+    """The first name of every parameter and buffer of a module, by its identity."""
+    found: dict[int, str] = {}
+    named = (module.named_parameters, module.named_buffers)
+    for name, tensor in chain.from_iterable(each(remove_duplicate=False) for each in named):
+        found.setdefault(id(tensor), name)
+    return found
 
 
 class StreamedParameters:
@@ -34,32 +104,23 @@ class StreamedParameters:
 
     def __init__(self, module: nn.Module, read: Callable[[str], Tensor], resident: bool = False):
         self._read = read
-        self._first: dict[int, str] = {}
-        for name, parameter in module.named_parameters(remove_duplicate=False):
-            self._first.setdefault(id(parameter), name)
+        self._first = first_names(module)
         self._module, self._resident = module, resident
 
     def __enter__(self) -> None:
-        layers = set(_stacked(self._module))
         with ExitStack() as stack:
-            inside = {each for layer in layers for each in layer.modules()}
-            for part in self._module.modules():
-                if part in layers:
-                    self._register(stack, part, part.modules())
-                elif part not in inside and next(part.parameters(False), None) is not None:
-                    if self._resident:
-                        stack.callback(self._place([part]))
-                    else:
-                        self._register(stack, part, [part])
+            for part in list_parts(self._module):
+                if self._resident and not part.stacked:
+                    stack.callback(self._place(part.owners))
+                else:
+                    self._register(stack, part.module, part.owners)
             self._stack = stack.pop_all()
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def _register(
-        self, stack: ExitStack, part: nn.Module, owners: Iterator[nn.Module] | list
-    ) -> None:
-        owners, undo = list(owners), ExitStack()
+    def _register(self, stack: ExitStack, part: nn.Module, owners: Sequence[nn.Module]) -> None:
+        undo = ExitStack()
 
         def before(module: nn.Module, args: object) -> None:
             undo.callback(self._place(owners))
@@ -71,25 +132,21 @@ class StreamedParameters:
         stack.callback(part.register_forward_hook(after, always_call=True).remove)
         stack.callback(undo.close)
 
-    def _place(self, owners: list[nn.Module]) -> Callable[[], None]:
+    def _place(self, owners: Sequence[nn.Module]) -> Callable[[], None]:
         """Read the parameters that modules hold themselves; returns what takes them away again."""
-        empty = [
-            (owner, leaf, parameter)
-            for owner in owners
-            for leaf, parameter in owner.named_parameters(recurse=False)
-        ]
-        names = {id(parameter): self._first[id(parameter)] for _, _, parameter in empty}
+        places = list_places(owners)
+        names = {id(place.empty): self._first[id(place.empty)] for place in places}
         values = side_by_side([partial(self._read, name) for name in names.values()], CPU)
         read = {
             number: nn.Parameter(value, requires_grad=False)
             for number, value in zip(names, values, strict=True)
         }
-        for owner, leaf, parameter in empty:
-            owner._parameters[leaf] = read[id(parameter)]
+        for place in places:
+            place.put(read[id(place.empty)])
 
         def take_away() -> None:
-            for owner, leaf, parameter in empty:
-                owner._parameters[leaf] = parameter
+            for place in places:
+                place.put(None)
 
         return take_away
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import Incompatible
+from lmc_core.models.lazy import shapes
 from lmc_core.models.mixing import blend
 from lmc_core.models.model import Model
 from lmc_core.tasks.class_order import find_order
@@ -49,9 +50,10 @@ class Line:
     b: Model
 
     def __post_init__(self) -> None:
-        if {n: t.shape for n, t in self.a.state.items()} != {
-            n: t.shape for n, t in self.b.state.items()
-        }:
+        left, right = (
+            {n: t.shape for n, t in shapes(end.state).items()} for end in (self.a, self.b)
+        )
+        if left != right:
             raise Incompatible(
                 f"{self.a.name} and {self.b.name} have different parameters; align them first."
             )
