@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 
+from lmc_core.analysis.memory import Memory
 from lmc_core.errors import LmcError
 from lmc_core.large_blocks import TOP
 from lmc_core.matching.sparse_assignment import SMALL
@@ -24,6 +25,9 @@ from lmc_core.models.load import configuration, find_files
 from lmc_core.side_by_side import AHEAD
 from lmc_core.symmetry.alignment import CHUNK
 from lmc_core.symmetry.layout import Layout
+from lmc_core.tasks.evaluator import BATCH
+from lmc_core.tasks.streamed_losses import FLOW, flow_each
+from lmc_core.tasks.streamed_losses import OUTPUTS as BATCH_OUTPUTS
 
 LARGE = 2**30  # bytes of the files of both models above which they are read lazily
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
@@ -68,9 +72,7 @@ def estimate_lazy_pair(references: Sequence[str], examples: int, length: int) ->
         length: tokens of one.
     """
     family, config = configuration(references[0])
-    total = sum(path.stat().st_size for each in references for path in find_files(each))
-    parameters = sum(math.prod(shape) for shape in family.layout(config).shapes.values())
-    stored = HALF if total < 1.5 * HALF * len(references) * parameters else SINGLE
+    stored = _stored(references, family, config)
     return estimate_lazy(family, config, stored, examples, length)
 
 
@@ -103,6 +105,64 @@ def estimate_lazy(
     saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE if write else 0
     most = max(forward, search, saving)
     return LIBRARIES + _maps(layout) + most
+
+
+def estimate_curve_of(
+    references: Sequence[str], aligned: bool, examples: int, length: int
+) -> Memory:
+    """What measuring a curve between two lazily read models takes, and aligning them before.
+
+    Args:
+        references: of both.
+        aligned: whether they are aligned by their weights.
+        examples: that the function check would run on.
+        length: tokens of a window.
+    """
+    family, config = configuration(references[0])
+    stored = _stored(references, family, config)
+    align = estimate_lazy(family, config, stored, examples, length, write=False) if aligned else 0
+    return Memory(0, align, estimate_lazy_curve(family, config, stored, aligned, length))
+
+
+def estimate_lazy_curve(
+    family: Family, config: Config, stored: int, aligned: bool, length: int
+) -> int:
+    """Bytes that a curve between two models of a configuration takes, read part by part: both ends
+    of the largest part and its mixture, what flows through the network, and the outputs of a batch.
+
+    Args:
+        family: of both.
+        config: of both.
+        stored: bytes of a number in their files.
+        aligned: whether they were aligned, so that they are read in float32.
+        length: tokens of a window.
+    """
+    layout, sizes = family.layout(config), family.sizes(config)
+    text = "tokens" in sizes and family.takes == "text"
+    flow = flow_each(family, config, length if text else None)
+    held = max(FLOW, flow)  # one example at one point at least
+    outputs = count_outputs(family, config, 1, length)
+    batch = max(min(BATCH_OUTPUTS, outputs * BATCH), outputs)
+    part = _largest_part(layout) * (2 * (SINGLE if aligned else stored) + SINGLE)
+    return LIBRARIES + (_maps(layout) if aligned else 0) + part + held + 2 * SINGLE * batch + TOP
+
+
+def _largest_part(layout: Layout) -> int:
+    """Numbers of the largest table, or of the largest layer of a stack."""
+    layers: dict[str, int] = {}
+    for name, shape in layout.shapes.items():
+        words = name.split(".")
+        at = next((i for i, word in enumerate(words) if word.isdigit()), len(words) - 1)
+        key = ".".join(words[: at + 1])
+        layers[key] = layers.get(key, 0) + math.prod(shape)
+    return max(layers.values())
+
+
+def _stored(references: Sequence[str], family: Family, config: Config) -> int:
+    """Bytes of a number in the files of two models."""
+    total = sum(path.stat().st_size for each in references for path in find_files(each))
+    parameters = sum(math.prod(shape) for shape in family.layout(config).shapes.values())
+    return HALF if total < 1.5 * HALF * len(references) * parameters else SINGLE
 
 
 def count_outputs(family: Family, config: Config, examples: int, length: int) -> int:

@@ -18,9 +18,10 @@ from lmc_core.limits import require_counts
 from lmc_core.numbers import estimate, number
 from lmc_core.paths.barrier import Barrier, barrier
 from lmc_core.paths.line import ModelPath
+from lmc_core.paths.path_losses import PathLosses
 from lmc_core.paths.rounds import Rounds, require_goal
 from lmc_core.tasks import Examples
-from lmc_core.tasks.evaluator import EXACT, Mode, States, evaluate
+from lmc_core.tasks.evaluator import EXACT, Mode
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go  # loaded when something is drawn
@@ -119,9 +120,8 @@ def measure(
         temperatures: what logits are divided by at each point; 1 by default.
         mode: how to run.
     """
-    path = path.on(device)
-    states = States(path.state, lam.tolist())
-    found = evaluate(path.a, states, examples, device, progress, temperatures, mode)
+    losses = PathLosses(path, examples, device, mode)
+    found = losses.measure(lam.tolist(), progress, temperatures)
     return Curve(lam, *found, examples.groups)
 
 
@@ -218,16 +218,18 @@ def _fits(begun: Curve, grid: Tensor, refine: int, there: int) -> bool:
 
 
 def _begin(found: Rounds, grid: Tensor, told: Callable[[Curve], None]) -> None:
-    """Measure the grid on the first examples, each further point far from those before."""
+    """Measure the grid on the first examples, each further point far from those before; several
+    at once where they are had for the price of one.
+    """
     order = _halve(len(grid))
     if not found.taken:
         found.add_points(grid[order[:3]])
         found.add_examples(found.next)
         told(_curve(found))
-    for point in grid[order]:
-        if point not in found.lam:
-            found.add_points(point[None])
-            told(_curve(found))
+    left = [point for point in grid[order] if point not in found.lam]
+    for start in range(0, len(left), found.at_once):
+        found.add_points(torch.stack(left[start : start + found.at_once]))
+        told(_curve(found))
 
 
 def _halve(count: int) -> list[int]:

@@ -17,9 +17,10 @@ from lmc_core.matching.common_form import common_form
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import Curve
 from lmc_core.paths.line import Line
+from lmc_core.paths.path_losses import PathLosses
 from lmc_core.progress import Progress
 from lmc_core.tasks import Examples
-from lmc_core.tasks.evaluator import EXACT, Mode, States, evaluate
+from lmc_core.tasks.evaluator import EXACT, Mode
 
 NOTICED = 1e-3  # nats; less is no difference, however small its error
 
@@ -55,16 +56,10 @@ def plain_losses(
     Returns:
         The weights, and the loss of every example in nats, `[lam, examples]`.
     """
-    line = Line(*common_form(*models)).on(device)
+    line = Line(*common_form(*models))
     words = "measuring the plain average"
-    losses, _ = evaluate(
-        line.a,
-        States(line.state, lam),
-        examples,
-        device,
-        lambda share: report(share, words),
-        mode=mode,
-    )
+    measured = PathLosses(line, examples, device, mode)
+    losses, _ = measured.measure(lam, lambda share: report(share, words))
     return list(lam), losses
 
 

@@ -27,9 +27,10 @@ from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.paths.barrier import excess, place
 from lmc_core.paths.line import ModelPath
+from lmc_core.paths.path_losses import PathLosses
 from lmc_core.tasks import Examples
 from lmc_core.tasks.draws import mixed
-from lmc_core.tasks.evaluator import EXACT, Evaluator, Mode, States
+from lmc_core.tasks.evaluator import EXACT, Mode
 
 FIRST = 100  # examples of the first round, after which there is something to look at
 PILOT = 128  # examples that are measured before an error is believed
@@ -99,9 +100,11 @@ class Rounds:
         mode: Mode = EXACT,
         most: int | None = None,
     ):
-        self.path, self.examples, self.points, self.goal = path.on(device), examples, points, goal
+        self.examples, self.points, self.goal = examples, points, goal
+        self.measured = PathLosses(path, examples, device, mode)
         self.most = most
-        self.evaluator = Evaluator(self.path.a, examples, device, mode)
+        if most is not None and (together := self.measured.together) is not None:
+            self.most = max(most, together // points)  # fewer would read the models more often
         self.order = spread(examples)
         self.taken = 0
         self.lam = torch.empty(0, dtype=torch.float64)
@@ -117,6 +120,11 @@ class Rounds:
     def groups(self) -> Tensor | None:
         """Which of the examples that were measured belong together."""
         return None if self.examples.groups is None else self.examples.groups[self.rows]
+
+    @property
+    def at_once(self) -> int:
+        """Points that are best measured at once on the examples that there are."""
+        return max(1, (self.measured.together or 1) // max(1, self.taken))
 
     @property
     def place(self) -> int:
@@ -184,8 +192,7 @@ class Rounds:
             self.progress(self.shown)
 
         whole = len(rows) == len(self.examples)
-        evaluator = self.evaluator if whole else self.evaluator.on(self.examples.take(rows))
-        states = States(self.path.state, lam.tolist())
-        found[:, :, rows] = torch.stack(evaluator.losses(states, tell), 1)
+        measured = self.measured if whole else self.measured.on(self.examples.take(rows))
+        found[:, :, rows] = torch.stack(measured.measure(lam.tolist(), tell), 1)
         self.passes += work
         return found

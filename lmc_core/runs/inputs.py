@@ -20,7 +20,7 @@ from lmc_core.limits import require_counts
 from lmc_core.models.cache import load_warm, loaded
 from lmc_core.models.common import head_notes
 from lmc_core.models.handover import HANDOVER
-from lmc_core.models.load import configuration, full_reference
+from lmc_core.models.load import configuration, full_reference, load
 from lmc_core.models.model import Model
 from lmc_core.models.rows import row_notes
 from lmc_core.runs.computation import Arrays
@@ -260,8 +260,12 @@ def choose_learning(task: Task, method: str, learn: int | None, data: Data) -> t
     return count, task.digest("train", count, data.seed, length)
 
 
-def open_inputs(request: ModelsRequest) -> tuple[list[Model], Task, Examples]:
+def open_inputs(request: ModelsRequest, lazy: bool = False) -> tuple[list[Model], Task, Examples]:
     """The models of a request, its task, and its examples.
+
+    Args:
+        request: what was asked.
+        lazy: whether the models' parameters are read when they are asked for, and not kept.
 
     Raises:
         BadInput: if the models or a person's own data have changed since the request was made, or
@@ -273,7 +277,7 @@ def open_inputs(request: ModelsRequest) -> tuple[list[Model], Task, Examples]:
         )
     held = HANDOVER.take(request, len(request.models))
     models = [
-        load_warm(reference) if model is None else model
+        (load(reference, lazy=True) if lazy else load_warm(reference)) if model is None else model
         for reference, model in zip(request.models, held, strict=True)
     ]
     del held  # what is aligned in place has one owner

@@ -24,7 +24,7 @@ from lmc_core.matching.common_form import require_common_form
 from lmc_core.matching.methods import METHODS, matching_share
 from lmc_core.models.cache import load_warm
 from lmc_core.models.common import different_heads, require_one_body
-from lmc_core.models.load import full_reference
+from lmc_core.models.load import full_reference, load
 from lmc_core.models.model import Model
 from lmc_core.models.sameness import common_weights
 from lmc_core.paths.barrier import excess
@@ -60,6 +60,7 @@ from lmc_core.runs.kinds.curve_facts import (
     soft_curve_facts,
 )
 from lmc_core.runs.kinds.so_far import SoFar, count_round
+from lmc_core.runs.large_models import estimate_large, holds_nothing, reads_lazily
 from lmc_core.runs.request import Data, Scalar
 from lmc_core.runs.requests.barrier import BarrierNumbers, BarrierRequest, TemperedNumbers
 from lmc_core.runs.through import choose_through
@@ -155,7 +156,10 @@ def make_request(
     learned, device = _uses_data(method, settings), find_device(device)
     measured = measured or (learned and METHODS[method].takes_loss)
     if models is None:
-        models = _open_pair(a, b, points, method != "none", learned)
+        usual = precision == "float32" and not (compiled or temperature or repair or reroute)
+        usual = usual and not bent and through is None
+        lazy = reads_lazily((a, b), method, device, usual)
+        models = _open_pair(a, b, points, method, learned, length, lazy)
     _require_comparable(models, measured)
     if bent:
         copies = BEND_COPIES * 4 * max(model.parameters for model in models)
@@ -207,13 +211,18 @@ def _uses_data(method: str, settings: Mapping[str, Scalar] | None) -> bool:
     return chosen.uses_data
 
 
-def _open_pair(a: str, b: str, points: int, aligned: bool, learned: bool) -> tuple[Model, Model]:
+def _open_pair(
+    a: str, b: str, points: int, method: str, learned: bool, length: int | None, lazy: bool
+) -> tuple[Model, Model]:
     """Two models, loaded if there is room for what is asked of them."""
     references = full_reference(a), full_reference(b)
-    require_room(
-        estimate_pair(references, points, aligned, learned).peak, f"Measuring between {a} and {b}"
-    )
-    return load_warm(references[0]), load_warm(references[1])
+    if lazy:
+        needed = estimate_large(references, method, length).peak
+    else:
+        needed = estimate_pair(references, points, method != "none", learned).peak
+    require_room(needed, f"Measuring between {a} and {b}")
+    one, two = (load(each, lazy=True) if lazy else load_warm(each) for each in references)
+    return one, two
 
 
 def _require_comparable(models: tuple[Model, Model], measured: bool) -> None:
@@ -380,7 +389,8 @@ def compute(
         FunctionChanged: if an alignment moved the outputs by more than rounding.
     """
     progress(0.0, "loading the models")
-    (a, b), task, examples = open_inputs(request)
+    lazy = holds_nothing(request)
+    (a, b), task, examples = open_inputs(request, lazy)
     models = a, b
     task = replace(task, notes=(*task.notes, *_mode_notes(request)))
     same = common_weights(models)  # before an alignment writes into them
@@ -399,7 +409,9 @@ def compute(
     bent = find_bent(request, line, pair, task, part(progress, aligned, BENT), refresh)
     setting = _Setting(request, models, task, examples, mode, line, pair, bent, train)
     path = setting.path
-    so_far = SoFar(request, path, setting.describe_partly, progress, not in_place, refresh)
+    # where the alignment is not kept, coming back is not quick
+    pauses = not in_place and not (lazy and pair is not None)
+    so_far = SoFar(request, path, setting.describe_partly, progress, pauses, refresh)
     words = f"measuring the loss on {len(examples)} examples"
     found = setting.measure(path, so_far, part(progress, measured, 1.0, words))
     end = part(progress, 1.0, 1.0)

@@ -1,0 +1,225 @@
+"""Curves between models that are not held: each part read once for many points, the same losses."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+
+from lmc_core.matching.pair import align_pair
+from lmc_core.matching.weight import WeightSettings
+from lmc_core.models import interleaved_forward
+from lmc_core.models.forward import random_inputs
+from lmc_core.models.lazy import LazyState
+from lmc_core.models.model import Model
+from lmc_core.paths.curve import Curve, curve, measure
+from lmc_core.paths.line import Line
+from lmc_core.paths.plain_average import plain_losses
+from lmc_core.progress import ignore
+from lmc_core.tasks import Examples, losses, streamed_losses
+from lmc_core.tasks.evaluator import Mode
+from tests.matching.test_lazy_pair import lazily
+from tests.networks import random_model
+from tests.paths.test_barrier import examples_for
+
+FAMILIES = ("gpt2", "gpt_neox", "llama", "vit")
+LAM = torch.tensor([0.0, 0.21, 0.6, 1.0], dtype=torch.float64)
+
+
+@pytest.fixture(autouse=True)
+def no_pass_is_left() -> Iterator[None]:
+    """Every thread of a pass ends with it, whatever happens."""
+    yield
+    assert not [each for each in threading.enumerate() if each.name == "pass"]
+
+
+def pair_of(name: str, dtype: torch.dtype = torch.float32) -> tuple[Model, Model]:
+    return random_model(name, 0, dtype), random_model(name, 1, dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_losses_are_those_of_modules_built_one_by_one(name: str, dtype: torch.dtype) -> None:
+    a, b = pair_of(name, dtype)
+    examples = examples_for(name, 9)
+    found = measure(Line(lazily(a), lazily(b)), LAM, examples)
+    for row, correct, lam in zip(found.losses, found.correct, LAM.tolist(), strict=True):
+        state = {n: (1 - lam) * t.double() + lam * b.state[n].double() for n, t in a.state.items()}
+        module = a.with_state(state).module()
+        with torch.no_grad():
+            own = losses(a.family.outputs(module, examples.inputs), examples.targets)
+        torch.testing.assert_close(row, own[0], atol=0, rtol=1e-5)
+        torch.testing.assert_close(correct, own[1])
+    # points are told apart far beyond that: neighbours differ, and so does a wrong order of ends
+    assert float((found.losses.diff(dim=0).abs() / found.losses[1:]).amax(1).min()) > 1e-3
+    swapped = measure(Line(lazily(b), lazily(a)), LAM, examples)
+    assert float((swapped.losses / found.losses - 1).abs().amax(1).min()) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt_neox", "llama", "vit"])
+def test_an_aligned_pair_that_is_lazily_read(name: str) -> None:
+    a, b = pair_of(name)
+    settings = WeightSettings(starts=("edges",), max_rounds=1)
+    pair = align_pair(lazily(a), lazily(b), random_inputs(a, 2), settings=settings)
+    examples = examples_for(name, 8)
+    found = measure(Line(pair.a, pair.b), LAM, examples)
+    held = Line(*(end.with_state(dict(end.state)) for end in (pair.a, pair.b)))
+    torch.testing.assert_close(found.losses, measure(held, LAM, examples).losses, atol=0, rtol=1e-5)
+    plain = measure(Line(a, b), LAM, examples).losses
+    torch.testing.assert_close(found.losses[[0, -1]], plain[[0, -1]], atol=0, rtol=1e-4)
+    assert float((found.losses[1:3] / plain[1:3] - 1).abs().max()) > 1e-3
+
+
+# classes that hold parameters around their parts, reach into them from outside, call a layer again,
+# share a table with the head, or have buffers in their state
+@pytest.mark.parametrize(
+    "name", ["beit_timm", "whisper", "albert-groups", "bert", "bart", "deepseek_v3", "t5", "swin"]
+)
+def test_classes_that_are_not_a_row_of_layers(name: str) -> None:
+    a, b = pair_of(name)
+    inputs = random_inputs(a, 2)
+    found: dict[tuple[float, int], Tensor] = {}
+
+    def one(lam: float, row: int) -> interleaved_forward.Pass:
+        return interleaved_forward.Pass(
+            lam,
+            lambda module: a.family.outputs(module, inputs[row : row + 1]),
+            lambda outputs: found.update({(lam, row): outputs}),
+        )
+
+    passes = [one(lam, row) for lam in LAM.tolist() for row in (0, 1)]
+    ends = lazily(a).state, lazily(b).state
+    interleaved_forward.run_interleaved(a.hollow_module(), ends, passes)
+    for (lam, row), outputs in found.items():
+        module = a.with_state(dict(Line(a, b).state(lam))).module()
+        with torch.no_grad():
+            own = a.family.outputs(module, inputs[row : row + 1])
+        torch.testing.assert_close(outputs, own, atol=1e-5 * float(own.abs().max()), rtol=1e-5)
+    assert len(found) == 8
+
+
+def counting(model: Model, counts: Counter[str]) -> Model:
+    def read(name: str) -> Tensor:
+        counts[name] += 1
+        return model.state[name].clone()
+
+    return model.with_state(LazyState(model.state, read))
+
+
+def test_every_parameter_is_read_once_for_all_points() -> None:
+    a, b = pair_of("gpt_neox")
+    counts: Counter[str] = Counter()
+    curve(
+        Line(counting(a, counts), b.with_state(lazily(b).state)), examples_for("gpt_neox", 9), 7, 0
+    )
+    assert counts.keys() == a.state.keys() and set(counts.values()) == {1}
+
+
+def test_what_flows_through_decides_how_much_is_done_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Little room makes more readings, and no other losses."""
+    a, b = (lazily(each) for each in pair_of("gpt2"))
+    examples = examples_for("gpt2", 9)
+    whole = measure(Line(a, b), LAM, examples)
+    length = examples.inputs.shape[1]
+    each = streamed_losses.flow_each(a.family, a.config, length)
+    assert each == 4 * 3 * length * a.config["n_embd"]
+    monkeypatch.setattr(streamed_losses, "OUTPUTS", 2 * length * a.config["vocab_size"])
+    for pairs, readings in ((1, 36), (4, 12), (9, 4), (20, 2), (36, 1)):
+        monkeypatch.setattr(streamed_losses, "FLOW", pairs * each)
+        counts: Counter[str] = Counter()
+        found = measure(Line(counting(a, counts), b), LAM, examples)
+        torch.testing.assert_close(found.losses, whole.losses, atol=0, rtol=1e-5)
+        assert counts["transformer.h.0.attn.c_attn.weight"] == readings
+
+
+def test_no_more_than_a_part_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ends of a part and one mixture of it; of another part nothing."""
+    a, b = (lazily(each) for each in pair_of("gpt_neox"))
+    most: list[int] = []
+    put = interleaved_forward._Mixed.put
+
+    def watched(self: interleaved_forward._Mixed, lam: float) -> None:
+        put(self, lam)
+        module = self._places and seen[0]
+        if module:
+            most.append(sum(not each.is_meta for each in module.parameters()))
+
+    seen = [a.hollow_module()]
+    monkeypatch.setattr(Model, "hollow_module", lambda self: seen[0])
+    monkeypatch.setattr(interleaved_forward._Mixed, "put", watched)
+    measure(Line(a, b), LAM, examples_for("gpt_neox", 4))
+    layer = sum(1 for name in a.state if ".layers.0." in name)
+    assert max(most) == layer
+    assert all(each.is_meta for each in seen[0].parameters())
+
+
+def test_rounds_and_refinement_go_on_as_those_of_models_that_are_held() -> None:
+    a, b = pair_of("vit")
+    examples = examples_for("vit", 200)
+    seen: list[Curve] = []
+    found = curve(Line(lazily(a), lazily(b)), examples, 9, 2, keep=seen.append)
+    expected = curve(Line(a, b), examples, 9, 2)
+    assert found.lam.tolist() == expected.lam.tolist()
+    torch.testing.assert_close(found.losses, expected.losses, atol=0, rtol=1e-5)
+    # the rest of the grid comes at once, not one point after the other
+    assert [each.losses.shape for each in seen][:2] == [(3, 100), (9, 100)]
+    goal = 1.5 * expected.barrier.stderr
+    few = curve(Line(lazily(a), lazily(b)), examples, 9, 2, stderr=goal)
+    same = curve(Line(a, b), examples, 9, 2, stderr=goal)
+    assert few.losses.shape == same.losses.shape and few.losses.shape[1] < 200
+    torch.testing.assert_close(few.losses, same.losses, atol=0, rtol=1e-5)
+
+
+def test_plain_averages_and_temperatures_too() -> None:
+    a, b = pair_of("gpt2")
+    examples = examples_for("gpt2", 6)
+    for one, other in zip(
+        plain_losses((lazily(a), lazily(b)), [0.5, 0.3], examples, "cpu", ignore)[1],
+        plain_losses((a, b), [0.5, 0.3], examples, "cpu", ignore)[1],
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, atol=0, rtol=1e-5)
+    by = torch.tensor([1.0, 2.0, 0.5, 1.0])
+    lazy = measure(Line(lazily(a), lazily(b)), LAM, examples, temperatures=by)
+    held = measure(Line(a, b), LAM, examples, temperatures=by)
+    torch.testing.assert_close(lazy.losses, held.losses, atol=0, rtol=1e-5)
+
+
+def test_other_modes_hold_a_mixture() -> None:
+    a, b = pair_of("gpt2")
+    mode, examples = Mode("bfloat16"), examples_for("gpt2", 4)
+    lazy = measure(Line(lazily(a), lazily(b)), LAM, examples, mode=mode)
+    held = measure(Line(a, b), LAM, examples, mode=mode)
+    torch.testing.assert_close(lazy.losses, held.losses)
+
+
+class Stopped(Exception):
+    """Somebody stops a run."""
+
+
+def test_a_run_that_is_stopped_leaves_no_thread() -> None:
+    a, b = (lazily(each) for each in pair_of("gpt2"))
+    shares: list[float] = []
+
+    def stop(share: float) -> None:
+        shares.append(share)
+        if share > 0.4:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        measure(Line(a, b), LAM, examples_for("gpt2", 6), progress=stop)
+    assert shares == sorted(shares) and len(shares) > 5
+
+
+def test_an_error_inside_the_network_is_the_one_that_is_said() -> None:
+    a, b = (lazily(each) for each in pair_of("gpt2"))
+    examples = examples_for("gpt2", 4)
+    beyond = Examples(examples.inputs + a.config["vocab_size"], examples.targets)
+    with pytest.raises(IndexError, match="out of range"):
+        measure(Line(a, b), LAM, beyond)
