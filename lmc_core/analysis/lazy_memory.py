@@ -28,6 +28,7 @@ from lmc_core.symmetry.layout import Layout
 from lmc_core.tasks.evaluator import BATCH
 from lmc_core.tasks.streamed_losses import FLOW, flow_each
 from lmc_core.tasks.streamed_losses import OUTPUTS as BATCH_OUTPUTS
+from lmc_core.tasks.task import PIECE as LOGITS
 
 LARGE = 2**30  # bytes of the files of both models above which they are read lazily
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
@@ -108,7 +109,7 @@ def estimate_lazy(
 
 
 def estimate_curve_of(
-    references: Sequence[str], aligned: bool, examples: int, length: int
+    references: Sequence[str], aligned: bool, examples: int, length: int, pairs: int | None = None
 ) -> Memory:
     """What measuring a curve between two lazily read models takes, and aligning them before.
 
@@ -117,15 +118,21 @@ def estimate_curve_of(
         aligned: whether they are aligned by their weights.
         examples: that the function check would run on.
         length: tokens of a window.
+        pairs: of an example and a point; None for more than are held at once.
     """
     family, config = configuration(references[0])
     stored = _stored(references, family, config)
     align = estimate_lazy(family, config, stored, examples, length, write=False) if aligned else 0
-    return Memory(0, align, estimate_lazy_curve(family, config, stored, aligned, length))
+    return Memory(0, align, estimate_lazy_curve(family, config, stored, aligned, length, pairs))
 
 
 def estimate_lazy_curve(
-    family: Family, config: Config, stored: int, aligned: bool, length: int
+    family: Family,
+    config: Config,
+    stored: int,
+    aligned: bool,
+    length: int,
+    pairs: int | None = None,
 ) -> int:
     """Bytes that a curve between two models of a configuration takes, read part by part: both ends
     of the largest part and its mixture, what flows through the network, and the outputs of a batch.
@@ -136,15 +143,16 @@ def estimate_lazy_curve(
         stored: bytes of a number in their files.
         aligned: whether they were aligned, so that they are read in float32.
         length: tokens of a window.
+        pairs: of an example and a point; None for more than are held at once.
     """
     layout, sizes = family.layout(config), family.sizes(config)
-    text = "tokens" in sizes and family.takes == "text"
-    flow = flow_each(family, config, length if text else None)
-    held = max(FLOW, flow)  # one example at one point at least
-    outputs = count_outputs(family, config, 1, length)
-    batch = max(min(BATCH_OUTPUTS, outputs * BATCH), outputs)
+    flow = flow_each(family, config, length if "tokens" in sizes else None)
+    held = max(flow, FLOW if pairs is None else min(FLOW, pairs * flow))  # one pair at least
+    one = count_outputs(family, config, 1, length)
+    outputs = SINGLE * max(one, min(BATCH_OUTPUTS, BATCH * one))
     part = _largest_part(layout) * (2 * (SINGLE if aligned else stored) + SINGLE)
-    return LIBRARIES + (_maps(layout) if aligned else 0) + part + held + 2 * SINGLE * batch + TOP
+    maps = _maps(layout) if aligned else 0
+    return LIBRARIES + maps + part + held + outputs + 2 * SINGLE * LOGITS + TOP
 
 
 def _largest_part(layout: Layout) -> int:

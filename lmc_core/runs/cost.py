@@ -384,7 +384,10 @@ def _expect_start(devices: Iterable[str]) -> float:
 def estimate_memory(request: ModelsRequest) -> Memory:
     """The memory that a run takes, before anything of the weights is read."""
     if holds_nothing(request):
-        return estimate_large(request.models, request.method, request.length)
+        points = getattr(request, "points", 25)
+        return estimate_large(
+            request.models, request.method, request.length, points, request.examples
+        )
     aligned, learned = request.method != "none", request.learn is not None
     if isinstance(request, ManyRequest):
         return estimate_many(request.models, aligned, learned)

@@ -20,6 +20,7 @@ from lmc_core.limits import require_counts
 from lmc_core.models.cache import load_warm, loaded
 from lmc_core.models.common import head_notes
 from lmc_core.models.handover import HANDOVER
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.load import configuration, full_reference, load
 from lmc_core.models.model import Model
 from lmc_core.models.rows import row_notes
@@ -276,10 +277,7 @@ def open_inputs(request: ModelsRequest, lazy: bool = False) -> tuple[list[Model]
             "The request was made by another version, whose numbers are others; ask again."
         )
     held = HANDOVER.take(request, len(request.models))
-    models = [
-        (load(reference, lazy=True) if lazy else load_warm(reference)) if model is None else model
-        for reference, model in zip(request.models, held, strict=True)
-    ]
+    models = [_open(*each, lazy) for each in zip(request.models, held, strict=True)]
     del held  # what is aligned in place has one owner
     for model, digest in zip(models, request.digests, strict=True):
         if model.digest != digest:
@@ -292,6 +290,13 @@ def open_inputs(request: ModelsRequest, lazy: bool = False) -> tuple[list[Model]
         )
     models = in_one_order(models)
     return models, *open_data(request, models)
+
+
+def _open(reference: str, held: Model | None, lazy: bool) -> Model:
+    """A model of a request, or the one that whoever made it has read in the same way."""
+    if held is not None and is_lazy(held.state) == lazy:
+        return held
+    return load(reference, lazy=True) if lazy else load_warm(reference)
 
 
 def open_data(request: ModelsRequest, models: Sequence[Model]) -> tuple[Task, Examples]:

@@ -50,12 +50,17 @@ def holds_nothing(request: Request) -> bool:
     return reads_lazily(request.models, request.method, request.device, usual)
 
 
-def estimate_large(references: Sequence[str], method: str, length: int | None) -> Memory:
+def estimate_large(
+    references: Sequence[str], method: str, length: int | None, points: int, examples: int | None
+) -> Memory:
     """The memory that such a request takes.
 
     Args:
         references: of both models.
         method: ``none`` or ``weight``.
         length: tokens of a window; None for the usual number, or images.
+        points: at the most that are measured at once.
+        examples: None for all that there are.
     """
-    return estimate_curve_of(references, method != "none", CHECKED, length or WINDOW)
+    pairs = None if examples is None else points * examples
+    return estimate_curve_of(references, method != "none", CHECKED, length or WINDOW, pairs)

@@ -12,7 +12,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lmc_core.analysis.memory import estimate_pair, require_room
+from lmc_core.analysis.memory import Memory, estimate_pair, require_room
 from lmc_core.analysis.repair import Repaired, hidden_layers
 from lmc_core.analysis.reroute import Rerouted, find_routers
 from lmc_core.analysis.routing import routing
@@ -158,8 +158,12 @@ def make_request(
     if models is None:
         usual = precision == "float32" and not (compiled or temperature or repair or reroute)
         usual = usual and not bent and through is None
-        lazy = reads_lazily((a, b), method, device, usual)
-        models = _open_pair(a, b, points, method, learned, length, lazy)
+        references = full_reference(a), full_reference(b)
+        if lazy := reads_lazily(references, method, device, usual):
+            memory = estimate_large(references, method, length, points, examples)
+        else:
+            memory = estimate_pair(references, points, method != "none", learned)
+        models = _open_pair(references, memory, lazy)
     _require_comparable(models, measured)
     if bent:
         copies = BEND_COPIES * 4 * max(model.parameters for model in models)
@@ -211,16 +215,15 @@ def _uses_data(method: str, settings: Mapping[str, Scalar] | None) -> bool:
     return chosen.uses_data
 
 
-def _open_pair(
-    a: str, b: str, points: int, method: str, learned: bool, length: int | None, lazy: bool
-) -> tuple[Model, Model]:
-    """Two models, loaded if there is room for what is asked of them."""
-    references = full_reference(a), full_reference(b)
-    if lazy:
-        needed = estimate_large(references, method, length).peak
-    else:
-        needed = estimate_pair(references, points, method != "none", learned).peak
-    require_room(needed, f"Measuring between {a} and {b}")
+def _open_pair(references: tuple[str, str], memory: Memory, lazy: bool) -> tuple[Model, Model]:
+    """Two models, loaded if there is room for what is asked of them.
+
+    Args:
+        references: of both, in full.
+        memory: that is needed.
+        lazy: whether their parameters are read when they are asked for.
+    """
+    require_room(memory.peak, "Measuring between {} and {}".format(*references))
     one, two = (load(each, lazy=True) if lazy else load_warm(each) for each in references)
     return one, two
 
