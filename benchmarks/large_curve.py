@@ -79,7 +79,12 @@ def measure(folders: list[str], way: str, arguments: argparse.Namespace) -> None
         losses, _ = evaluate(line.a, States(line.state, lam), examples)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     announced = estimate_lazy_curve(
-        line.a.family, line.a.config, 2, arguments.method == "weight", arguments.tokens
+        line.a.family,
+        line.a.config,
+        2,
+        arguments.method == "weight",
+        arguments.tokens,
+        arguments.windows * arguments.points,
     )
     found = {
         "aligned": aligned,
