@@ -152,7 +152,7 @@ def estimate_lazy_curve(
     outputs = SINGLE * max(one, min(BATCH_OUTPUTS, BATCH * one))
     part = _largest_part(layout) * (2 * (SINGLE if aligned else stored) + SINGLE)
     maps = _maps(layout) if aligned else 0
-    return LIBRARIES + maps + part + held + outputs + 2 * SINGLE * LOGITS + TOP
+    return LIBRARIES + maps + part + held + outputs + SINGLE * LOGITS
 
 
 def _largest_part(layout: Layout) -> int:

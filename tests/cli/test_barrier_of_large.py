@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ from lmc_core.analysis import lazy_memory
 from lmc_core.cli import computing
 from lmc_core.matching import objective
 from lmc_core.models import model
+from lmc_core.models.lazy import LazyState, shapes
 from lmc_core.models.load import load
 from lmc_core.paths import path_losses
+from lmc_core.paths.line import Line
 from lmc_core.runs import cache, large_models
 from lmc_core.runs.kinds import barrier
 from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.so_far import fingerprint
 from lmc_core.runs.large_models import holds_nothing, reads_lazily
 from tests import tiny
 from tests.cli.conftest import Run
@@ -138,3 +142,20 @@ def test_models_that_were_read_in_another_way_are_read_anew(
     monkeypatch.setattr("lmc_core.runs.inputs.load", noted)
     numbers, arrays = barrier.compute(request)
     assert seen == [True, True] and torch.tensor(arrays["losses"]).shape == (7, 4)
+
+
+def test_the_far_end_is_told_from_others_without_being_held(tmp_path: Path) -> None:
+    a, b = (load(each, lazy=True) for each in write_pair(tmp_path, "gpt2"))
+    read: list[weakref.ref[torch.Tensor]] = []
+
+    def look(name: str) -> torch.Tensor:
+        assert not [each for each in read[:-1] if each() is not None], "two are held"
+        tensor = b.state[name]
+        read.append(weakref.ref(tensor))
+        return tensor
+
+    watched = b.with_state(LazyState(shapes(b.state), look))
+    held = b.with_state(dict(b.state))
+    assert fingerprint(Line(a, watched)) == fingerprint(Line(a, held))
+    assert len(read) == len(b.state)
+    assert fingerprint(Line(b, a)) != fingerprint(Line(a, b))

@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 
 import torch
+from torch import Tensor
 
+from lmc_core.models.lazy import PIECE
 from lmc_core.paths.curve import Curve
 from lmc_core.paths.line import Line, ModelPath
 from lmc_core.progress import Progress, offer_pause
@@ -95,8 +97,13 @@ def fingerprint(path: ModelPath) -> str:
     that bends.
     """
     state = path.b.state if isinstance(path, Line) else path.state(0.5)
-    sums = [float(tensor.sum(dtype=torch.float64)) for _, tensor in sorted(state.items())]
+    sums = [_add_up(state[name]) for name in sorted(state)]  # lazily read ones one at a time
     return hash_json(sums)[:16]
+
+
+def _add_up(tensor: Tensor) -> float:
+    """The sum of its values, of which little is in float64 at a time."""
+    return sum(float(each.sum(dtype=torch.float64)) for each in tensor.flatten().split(PIECE))
 
 
 def count_round(request: BarrierRequest, parameters: int) -> int:
