@@ -142,7 +142,8 @@ def curve(
 
     A uniform grid is measured first, then `refine` more points between the two neighbours of the
     point where the barrier is. With `keep` the first answer comes early: both ends and the middle
-    on the first examples, then one point after the other, then more and more examples.
+    on the first examples, then one point after the other, then more and more examples. A line
+    between lazily read models is measured part by part, and neither is held (`path_losses`).
 
     Args:
         line: a path between two models.

@@ -24,7 +24,7 @@ from lmc_core.tasks.task import Examples, losses
 
 FLOW = 2**28  # bytes of activations that are held at once
 OUTPUTS = 2**24  # numbers that a batch may give: 64 MB
-STREAMS = 3  # tensors of the size of the stream that a waiting pass holds about
+STREAMS = 2  # tensors of the size of the stream that a waiting pass holds: it, and what it began as
 PASSES = 256  # that wait at once, each on a thread
 PATCH = 4  # pixels of an edge, where a configuration does not say: the smallest that is usual
 SINGLE = 4  # bytes of a number

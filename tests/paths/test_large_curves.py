@@ -128,7 +128,7 @@ def test_what_flows_through_decides_how_much_is_done_at_once(
     whole = measure(Line(a, b), LAM, examples)
     length = examples.inputs.shape[1]
     each = streamed_losses.flow_each(a.family, a.config, length)
-    assert each == 4 * 3 * length * a.config["n_embd"]
+    assert each == 4 * 2 * length * a.config["n_embd"]
     monkeypatch.setattr(streamed_losses, "OUTPUTS", 2 * length * a.config["vocab_size"])
     for pairs, readings in ((1, 36), (4, 12), (9, 4), (20, 2), (36, 1)):
         monkeypatch.setattr(streamed_losses, "FLOW", pairs * each)
