@@ -224,7 +224,7 @@ def _begin(found: Rounds, grid: Tensor, told: Callable[[Curve], None]) -> None:
     """
     order = _halve(len(grid))
     if not found.taken:
-        found.add_points(grid[order[:3]])
+        found.add_points(grid[order[: max(3, found.at_once)]])
         found.add_examples(found.next)
         told(_curve(found))
     left = [point for point in grid[order] if point not in found.lam]

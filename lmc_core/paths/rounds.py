@@ -123,8 +123,8 @@ class Rounds:
 
     @property
     def at_once(self) -> int:
-        """Points that are best measured at once on the examples that there are."""
-        return max(1, (self.measured.together or 1) // max(1, self.taken))
+        """Points that are best measured at once on the examples that are there, or come first."""
+        return max(1, (self.measured.together or 1) // max(1, self.taken or self.next))
 
     @property
     def place(self) -> int:

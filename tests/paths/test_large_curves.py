@@ -159,7 +159,9 @@ def test_no_more_than_a_part_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(each.is_meta for each in seen[0].parameters())
 
 
-def test_rounds_and_refinement_go_on_as_those_of_models_that_are_held() -> None:
+def test_rounds_and_refinement_go_on_as_those_of_models_that_are_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     a, b = pair_of("vit")
     examples = examples_for("vit", 200)
     seen: list[Curve] = []
@@ -167,8 +169,13 @@ def test_rounds_and_refinement_go_on_as_those_of_models_that_are_held() -> None:
     expected = curve(Line(a, b), examples, 9, 2)
     assert found.lam.tolist() == expected.lam.tolist()
     torch.testing.assert_close(found.losses, expected.losses, atol=0, rtol=1e-5)
-    # the rest of the grid comes at once, not one point after the other
-    assert [each.losses.shape for each in seen][:2] == [(3, 100), (9, 100)]
+    assert seen[0].losses.shape == (9, 100)  # the grid is read for once
+    room = 2 * 100 * streamed_losses.flow_each(a.family, a.config)
+    monkeypatch.setattr(streamed_losses, "FLOW", room)
+    seen.clear()
+    found = curve(Line(lazily(a), lazily(b)), examples, 9, 2, keep=seen.append)
+    torch.testing.assert_close(found.losses, expected.losses, atol=0, rtol=1e-5)
+    assert [len(each.lam) for each in seen][:5] == [3, 5, 7, 9, 9]
     goal = 1.5 * expected.barrier.stderr
     few = curve(Line(lazily(a), lazily(b)), examples, 9, 2, stderr=goal)
     same = curve(Line(a, b), examples, 9, 2, stderr=goal)
