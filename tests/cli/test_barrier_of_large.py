@@ -119,10 +119,15 @@ def test_what_is_asked_for_besides_holds_models(
         assert not reads_lazily(pair, method, device, usual)
     mixtures = [str(tiny.write(tmp_path / f"m{s}", tiny.tiny("mixtral", s))) for s in (0, 1)]
     assert not reads_lazily(mixtures, "weight", "cpu", True)
-    usual: dict[str, Any] = {"examples": 4, "device": "cpu", "points": 3}
-    assert holds_nothing(make_request(*pair, **usual))
-    for named in ({"temperature": True}, {"precision": "bfloat16"}, {"compiled": True}):
-        assert not holds_nothing(make_request(*pair, **usual, **named))
+    words: dict[str, Any] = {"examples": 4, "device": "cpu", "points": 3}
+    assert holds_nothing(make_request(*pair, **words))
+    others: list[dict[str, Any]] = [
+        {"temperature": True},
+        {"precision": "bfloat16"},
+        {"compiled": True},
+    ]
+    for named in others:
+        assert not holds_nothing(make_request(*pair, **words, **named))
 
 
 def test_models_that_were_read_in_another_way_are_read_anew(

@@ -128,8 +128,8 @@ def test_what_flows_through_decides_how_much_is_done_at_once(
     whole = measure(Line(a, b), LAM, examples)
     length = examples.inputs.shape[1]
     each = streamed_losses.flow_each(a.family, a.config, length)
-    assert each == 4 * 2 * length * a.config["n_embd"]
-    monkeypatch.setattr(streamed_losses, "OUTPUTS", 2 * length * a.config["vocab_size"])
+    assert each == 4 * 2 * length * a.config.size("n_embd")
+    monkeypatch.setattr(streamed_losses, "OUTPUTS", 2 * length * a.config.size("vocab_size"))
     for pairs, readings in ((1, 36), (4, 12), (9, 4), (20, 2), (36, 1)):
         monkeypatch.setattr(streamed_losses, "FLOW", pairs * each)
         counts: Counter[str] = Counter()
@@ -146,9 +146,8 @@ def test_no_more_than_a_part_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def watched(self: interleaved_forward._Mixed, lam: float) -> None:
         put(self, lam)
-        module = self._places and seen[0]
-        if module:
-            most.append(sum(not each.is_meta for each in module.parameters()))
+        if self._places:
+            most.append(sum(not each.is_meta for each in seen[0].parameters()))
 
     seen = [a.hollow_module()]
     monkeypatch.setattr(Model, "hollow_module", lambda self: seen[0])
@@ -227,6 +226,6 @@ def test_a_run_that_is_stopped_leaves_no_thread() -> None:
 def test_an_error_inside_the_network_is_the_one_that_is_said() -> None:
     a, b = (lazily(each) for each in pair_of("gpt2"))
     examples = examples_for("gpt2", 4)
-    beyond = Examples(examples.inputs + a.config["vocab_size"], examples.targets)
+    beyond = Examples(examples.inputs + a.config.size("vocab_size"), examples.targets)
     with pytest.raises(IndexError, match="out of range"):
         measure(Line(a, b), LAM, beyond)
