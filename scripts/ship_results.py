@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,10 @@ from lmc_core.runs.result import Result, digest, encode, to_bytes
 from lmc_core.runs.store import Store
 from lmc_core.server.launch import ADDRESS, answers, command, free_port
 from lmc_core.ui.setting import PLAIN, all_classes, only_permutations
+
+if __package__ in (None, ""):  # run as a file
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from scripts.shrink_results import shrink, size  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHERS = (  # a pair of every family, beside the one that pages show at first
@@ -186,8 +191,8 @@ def copy(home: Path, out: Path) -> None:
             shutil.copytree(entry.folder, target)
             if entry.request["what"] == "alignment":
                 coarsen(entry, target)
-            total = sum(file.stat().st_size for file in target.iterdir())
-            print(f"{entry.request['what']:10} {entry.key[:12]} {total / 1e6:6.2f} MB")
+            shrink(replace(entry, folder=target))
+            print(f"{entry.request['what']:10} {entry.key[:12]} {size(target) / 1e6:6.2f} MB")
 
 
 def coarsen(found: Result, folder: Path) -> None:
