@@ -26,6 +26,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 
@@ -41,7 +42,7 @@ from lmc_core.runs.requests.barrier import BarrierRequest
 from lmc_core.runs.result import Result, digest, encode, to_bytes
 from lmc_core.runs.store import Store
 from lmc_core.server.launch import ADDRESS, answers, command, free_port
-from lmc_core.ui.setting import PLAIN, all_classes, only_permutations
+from lmc_core.ui.setting import PLAIN, Setting, all_classes, only_permutations
 
 if __package__ in (None, ""):  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -65,6 +66,11 @@ VISITS = {  # page -> addresses whose first view should not be empty
     "widths": ["/widths"],
     "equivariance": [f"/equivariance?preset={name}" for name in PRESETS],
 }
+ACROSS = {  # pairs across optimisers, with examples that are measured on
+    ("vit-fashion-s0", "vit-fashion-with-adamw-s1"): 1000,
+    ("gpt2-plays-s0", "gpt2-plays-with-muon-s1"): 500,
+}
+STEPS = 400  # of learning between these
 POINTS = 9  # of a first answer that is shipped
 FIRST = ["vit-fashion-s0", "vit-fashion-s1"]  # its alignment keeps every coordinate
 ROWS = 80  # of a heatmap of other pairs; at full size these would take 15 MB
@@ -98,7 +104,8 @@ def main() -> int:
                     return 1
                 time.sleep(0.2)
             for page in options.only or VISITS:
-                for path in VISITS[page]:
+                across = find_across() if page == "barrier" else []
+                for path in [*VISITS[page], *across]:
                     compute(f"http://{ADDRESS}:{port}{path}")
         finally:
             server.terminate()
@@ -152,6 +159,19 @@ def first_requests(a: str, b: str) -> list[BarrierRequest]:
         make_request(a, b, method=each.method, classes=dict(each.classes) or None, device="cpu")
         for each in settings
     ]
+
+
+def find_across() -> list[str]:
+    """Addresses of the page Barrier that show four curves of every pair across optimisers."""
+    found = []
+    for (a, b), examples in ACROSS.items():
+        largest = {kind: space["largest"] for kind, space in read_kinds(a).items()}
+        learned = Setting.of("learned", largest, STEPS)
+        settings = [PLAIN, only_permutations(largest), all_classes(largest), learned]
+        shown = [("with", each.text) for each in settings]
+        counts = [("points", "11"), ("examples", str(examples))]
+        found.append(f"/barrier?{urlencode([('a', a), ('b', b), *counts, *shown])}")
+    return found
 
 
 def compute(address: str) -> None:

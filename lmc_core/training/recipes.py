@@ -219,15 +219,22 @@ def _vit_hf(seed: int) -> Recipe:
     )
 
 
+def _other(recipe: Recipe, name: str, optimizer: str, **changes: object) -> Recipe:
+    """The same network, learned by the other optimiser than the models beside which it stands."""
+    return replace(recipe, name=name, optimizer=optimizer, **changes)
+
+
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in [
         *[_vit(f"vit-fashion-s{seed}", seed, 96, 4) for seed in range(4)],
         _vit("vit-fashion-narrow-s0", 0, 48, 4),
         _vit("vit-fashion-wide-s0", 0, 144, 4, steps=2500),
+        _other(_vit("", 1, 96, 4), "vit-fashion-with-adamw-s1", "adamw"),
         *[_gpt2(f"gpt2-plays-s{seed}", seed, 128, 4) for seed in range(4)],
         _gpt2("gpt2-plays-narrow-s0", 0, 64, 4, steps=4000),
         *[_gpt2(f"gpt2-plays-broad-s{seed}", seed, 256, 4, depth=3) for seed in range(2)],
+        _other(_gpt2("", 1, 128, 4), "gpt2-plays-with-muon-s1", "muon", steps=1200),
         *[_gpt2(f"gpt2-austen-s{seed}", seed, 128, 4, task="austen") for seed in range(2)],
         *[_llama(seed) for seed in range(3)],
         *[_llama_broad(seed) for seed in range(2)],

@@ -28,6 +28,10 @@ COUNTS = {
     "neox-plays": 3,
 }
 COUNTS |= {"mixtral-plays": 3, "qwen-moe-plays": 3}
+OTHERS = {  # by the other optimiser -> the usual one, and how far their losses may be apart, nats
+    "vit-fashion-with-adamw-s1": ("vit-fashion-s0", 0.08),  # AdamW learns images more slowly
+    "gpt2-plays-with-muon-s1": ("gpt2-plays-s0", 0.02),
+}
 SEEDS = {group: [f"{group}-s{i}" for i in range(count)] for group, count in COUNTS.items()}
 
 
@@ -100,6 +104,19 @@ def test_seeds_are_independent(family: str) -> None:
                 one[name].flatten(), other[name].flatten(), 0
             )
             assert abs(float(cosine)) < 0.05
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_pair_across_optimisers_differs_in_nothing_else(name: str) -> None:
+    """One network, task and size of steps, two seeds and optimisers, and losses that are near."""
+    usual, apart = OTHERS[name]
+    recipes = RECIPES[name], RECIPES[usual]
+    assert {each.optimizer for each in recipes} == {"adamw", "muon"}
+    assert recipes[0].seed != recipes[1].seed
+    same = ("family", "task", "config", "batch", "learning_rate", "weight_decay", "shift")
+    assert all(getattr(recipes[0], each) == getattr(recipes[1], each) for each in same)
+    found = [lmc_core.zoo()[each]["scores"]["validation"]["loss"] for each in (name, usual)]
+    assert abs(found[0] - found[1]) < apart
 
 
 @pytest.mark.parametrize("family", SEEDS)

@@ -23,10 +23,20 @@ ROOT = Path(__file__).parents[2]
 def test_the_zoo() -> None:
     found = read_file(ROOT / "benchmarks/barriers.toml")
     names = {model.removeprefix("zoo:") for each in found.sets for model in each.models}
-    others = ("narrow", "wide", "broad")  # of other widths than those of the results
+    others = ("narrow", "wide", "broad", "with")  # of other widths or optimisers
     assert names == {name for name in zoo_names() if not any(each in name for each in others)}
     assert [len(each.units) for each in found.sets] == [6, 1, 6, 3, 3, 3, 3, 1]
     assert len(found.methods) == 7 and found.cells == 26 * 7
+
+
+def test_the_pairs_across_optimisers() -> None:
+    found = read_file(ROOT / "benchmarks/optimisers.toml")
+    pairs = {each.name: [pair for pair in each.units] for each in found.sets}
+    assert pairs == {
+        "images": [("zoo:vit-fashion-s0", "zoo:vit-fashion-with-adamw-s1")],
+        "text": [("zoo:gpt2-plays-s0", "zoo:gpt2-plays-with-muon-s1")],
+    }
+    assert [each.label for each in found.methods][:3] == ["plain", "permutations", "weight"]
 
 
 def test_the_shipped_sweep_is_that_of_its_file(home: Path) -> None:
