@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import streamlit as st
 
 from lmc_core.errors import LmcError
+from lmc_core.limits import MOST
 from lmc_core.models.listing import Row
 from lmc_core.ui import address, backend, catalogue, current, custom_models, messages
 from lmc_core.ui.catalogue import Known, Pair
@@ -42,7 +43,12 @@ def read_count(text: str) -> int | None:
 
 EXAMPLES = make_examples((50, 200, 500, 1000, None))
 POINTS = Option(
-    "points", "Points on the line", (5, 11, 25, 51), 25, "Four more are added around the maximum."
+    "points",
+    "Points on the line",
+    (5, 11, 25, 51),
+    25,
+    "Four more are added around the maximum.",
+    numbers=range(3, int(MOST["points"]) + 1),
 )
 SPLIT = make_split(
     ("test", "validation", "train", BOTH),

@@ -1,14 +1,16 @@
 """Options: a control with its choices, which shows itself and lives in the address of its page.
 
 A value comes from the session once the control was touched, before that from the address, and
-before that from the default. What an address holds that is not among the choices is dropped.
+before that from the default. What an address holds that is not among the choices is dropped, but
+for whole numbers of options that take more than they offer: a result of the command line may have
+another one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 
 import streamlit as st
 
@@ -42,6 +44,8 @@ class Option(Generic[T]):
         shown: how a choice is written for people.
         hidden: whether the label is for screen readers alone.
         suffix: of the control's key, where several share a query parameter.
+        numbers: of choices that are whole numbers: an address may hold another one of these, which
+            is a choice then as long as it is chosen.
     """
 
     name: str
@@ -53,6 +57,7 @@ class Option(Generic[T]):
     shown: Callable[[T], str] = str
     hidden: bool = False
     suffix: str = ""
+    numbers: range = range(0)
 
     def key(self, page: str) -> str:
         """Key of the control, and of its value in the session."""
@@ -68,8 +73,20 @@ class Option(Generic[T]):
             The value.
         """
         key = self.key(page)
-        address.prepare(key, self.name, self.choices, self.default)
+        address.prepare(key, self.name, self.offered(page), self.default)
         return st.session_state[key]
+
+    def offered(self, page: str) -> Sequence[T]:
+        """The choices, with the number of the session or else of the address where that may be
+        another one.
+        """
+        held: object = st.session_state.get(self.key(page), st.query_params.get(self.name, ""))
+        text = str(held)
+        if not (
+            text.isascii() and text.isdecimal() and len(text) < 9 and int(text) in self.numbers
+        ):
+            return self.choices
+        return sorted({*cast("Sequence[Any]", self.choices), int(text)})
 
     def show(
         self,
@@ -92,12 +109,13 @@ class Option(Generic[T]):
             The chosen value.
         """
         self.prepare(page)
+        choices = self.offered(page)
         key, place = self.key(page), where if where is not None else st
         visibility: Literal["collapsed", "visible"] = "collapsed" if self.hidden else "visible"
         if self.shape == "list":
             place.selectbox(
                 self.label,
-                self.choices,
+                choices,
                 key=key,
                 format_func=self.shown,
                 help=self.help,
@@ -110,7 +128,7 @@ class Option(Generic[T]):
             row = place.segmented_control if self.shape == "buttons" else place.pills
             row(
                 self.label,
-                self.choices,
+                choices,
                 key=key,
                 format_func=self.shown,
                 help=self.help,
@@ -123,7 +141,7 @@ class Option(Generic[T]):
         else:
             place.select_slider(
                 self.label,
-                self.choices,
+                choices,
                 key=key,
                 format_func=self.shown,
                 help=self.help,

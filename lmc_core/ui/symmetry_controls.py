@@ -17,6 +17,7 @@ from lmc_core.ui import catalogue, messages
 from lmc_core.ui.catalogue import Pair, Spaces
 from lmc_core.ui.options import NONE, Option, capital
 from lmc_core.ui.setting import (
+    MOST_STEPS,
     PLAIN,
     Preset,
     Setting,
@@ -54,6 +55,7 @@ STEPS = Option(
     300,
     "Of the gradient, on training examples. A hundred take about ten seconds for a model of the "
     "zoo; a cancelled run goes on where it was.",
+    numbers=range(1, MOST_STEPS + 1),
 )
 TIME = Option(
     "seconds",

@@ -93,11 +93,14 @@ def one_pair(results: Sequence[BarrierNumbers]) -> list[BarrierNumbers]:
     for result in sorted(results, key=lambda r: (tuple(r["models"]), -r["examples"])):
         label = setting_label(result["method"], result["classes"], result.get("largest"))
         groups.setdefault(tuple(result["models"]), {}).setdefault(label, result)
+    # among equally complete pairs that of most examples, then the last in the alphabet, which is
+    # one of images
     best: dict[str, BarrierNumbers] = {}
-    # among equally complete pairs the last in the alphabet, which is one of images
+    most = (0, 0)
     for group in groups.values():
-        if sum(label in group for label in SETTINGS) >= sum(label in best for label in SETTINGS):
-            best = group
+        found = [group[label]["examples"] for label in SETTINGS if label in group]
+        if (rank := (len(found), min(found, default=0))) >= most:
+            best, most = group, rank
     return [best[label] for label in SETTINGS if label in best]
 
 
