@@ -82,11 +82,10 @@ class Option(Generic[T]):
         """
         held: object = st.session_state.get(self.key(page), st.query_params.get(self.name, ""))
         text = str(held)
-        if not (
-            text.isascii() and text.isdecimal() and len(text) < 9 and int(text) in self.numbers
-        ):
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else -1
+        if number not in self.numbers:
             return self.choices
-        return sorted({*cast("Sequence[Any]", self.choices), int(text)})
+        return cast("Sequence[T]", sorted({*cast("Sequence[Any]", self.choices), number}))
 
     def show(
         self,
