@@ -74,6 +74,11 @@ def take(address: str, folder: Path, only: str | None) -> None:
                     page.wait_for_function(
                         "!document.querySelector('[data-testid=stSkeleton]')", timeout=LIMIT
                     )
+                    # a chart follows the picture that stands for it
+                    page.wait_for_function(
+                        "!document.querySelector('.st-key-at_once:not(:has(.main-svg .trace))')",
+                        timeout=LIMIT,
+                    )
                     page.wait_for_function("document.fonts.ready.then(() => true)")
                     page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
                     context.close()
