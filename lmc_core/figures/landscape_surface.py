@@ -1,4 +1,8 @@
-"""The loss on a plane as a surface over it; the same numbers and colours as the map."""
+"""The loss on a plane as a surface over it; the same numbers and colours as the map.
+
+Numbers at the axis of loss are annotations: Plotly draws the text of a 3D axis as triangles, which
+takes a third of the browser's time for the whole surface and looks worse.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,11 @@ FRONT = -110  # degrees around the scene from where it is best seen
 SIDEWAYS = 0.25  # degrees higher that one goes rather than one degree around
 TURNS = range(-170, 180, 10)  # degrees around the scene that the camera may stand at
 LIFTS = (35, 42, 50, 58, 66, 75, 85)  # degrees above it
+APART, SPARSE = (
+    0.14,
+    0.3,
+)  # of two numbers of the axis of loss, in its lengths: seen from the side; at most
+SQUARES = 4  # of the grid below the surface, along each side
 CLEAR = 0.02  # by which a line of sight passes above the surface
 RAISED = 0.012  # of the height: lines lie a little above the surface, or it would hide them
 
@@ -122,26 +131,53 @@ def _scene(figure: go.Figure, scene: Landscape, paths: Sequence[Route], theme: T
         "showbackground": False,
         "gridcolor": ground.grid,
         "zeroline": False,
-        "nticks": 5,
-        "tickfont": {"size": SMALL - 1, "color": ground.muted},
         "title": {"text": ""},
+        "tickmode": "array",
     }
-    values = tick_values(scene, 0.17)
-    heights = {
-        "tickvals": [float(np.log10(value)) for value in values],
-        "ticktext": [number(value, digits=2) for value in values],
-        "title": {"text": "loss", "font": {"size": SMALL, "color": ground.muted}},
-    }
+    eye = camera(scene, paths)
+    # numbers stand closer together the higher the camera stands
+    losses = tick_values(scene, min(APART * FAR / float(np.hypot(eye["x"], eye["y"])), SPARSE))
     figure.update_scenes(
-        xaxis=axis,
-        yaxis=axis,
-        zaxis=axis | heights,
+        xaxis=axis | _lines(np.linspace(scene.u[0], scene.u[-1], SQUARES + 1)),
+        yaxis=axis | _lines(np.linspace(scene.v[0], scene.v[-1], SQUARES + 1)),
+        zaxis=axis | _lines(np.log10(losses)),
         aspectmode="manual",
         aspectratio={"x": 1, "y": 1, "z": TALL},
-        camera={"eye": camera(scene, paths), "center": {"x": 0, "y": 0, "z": -0.1}},
+        camera={"eye": eye, "center": {"x": 0, "y": 0, "z": -0.1}},
         dragmode="turntable",
-        annotations=[_label(p, scene, theme) for p in scene.facts.get("points", [])],
+        annotations=[
+            *_losses(scene, losses, eye, theme),
+            *(_label(p, scene, theme) for p in scene.facts.get("points", [])),
+        ],
     )
+
+
+def _lines(values: np.ndarray) -> dict[str, list[float] | list[str]]:
+    """Lines of the grid of an axis, without text."""
+    return {"tickvals": [float(value) for value in values], "ticktext": [""] * len(values)}
+
+
+def _losses(
+    scene: Landscape, losses: Sequence[float], eye: dict[str, float], theme: Theme
+) -> list[dict[str, object]]:
+    """The numbers of the axis of loss and its name, beside the upright edge of the scene that the
+    camera sees furthest to the left.
+    """
+    # the level direction that points to the right in the picture
+    right = np.array([-eye["y"], eye["x"]])
+    # by the first number of an axis or its last, whose places are opposite
+    i, j = (0 if toward > 0 else -1 for toward in right)
+    font = {"size": SMALL - 1, "color": GROUNDS[theme].muted}
+    text = [number(value, digits=2) for value in losses]
+    shared = {"x": float(scene.u[i]), "y": float(scene.v[j]), "showarrow": False, "font": font}
+    beside = shared | {"xanchor": "right", "xshift": -4}
+    return [
+        *(
+            beside | {"z": float(np.log10(value)), "text": word}
+            for value, word in zip(losses, text, strict=True)
+        ),
+        shared | {"z": float(np.log10(losses[-1])), "text": "loss", "yshift": 16},
+    ]
 
 
 def camera(scene: Landscape, paths: Sequence[Route] = ()) -> dict[str, float]:
