@@ -26,7 +26,7 @@ known = experts_controls.find_mixtures(catalogue.models())
 st.title("Orders of experts", anchor=False)
 st.markdown(
     "Experts are numbered at random: the same function can be stored in any order. **The gap "
-    "between the dashed black line and the blue one** is what sorting them gains."
+    "between \u201cas numbered\u201d and \u201cexact\u201d** is what sorting them gains."
 )
 if len(known) < 2:
     st.info(

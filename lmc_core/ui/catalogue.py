@@ -41,13 +41,14 @@ def models() -> dict[str, Row]:
 
 
 def model_label(row: Row) -> str:
-    """Return a model with seed, width and score, as far as they are known: "vit-fashion-s0 · seed 0
-    · width 96 · 90.1%"; a person's own by the name of its folder.
+    """Return a model with seed, width and score, as far as they are known: "vit-fashion-s0 · width
+    96 · 90.1%"; a person's own by the name of its folder. A name that ends with the seed says it.
     """
     test = row["scores"].get("test", {})
+    name, seed = custom_models.title(row["name"]), row["seed"]
     parts = [
-        custom_models.title(row["name"]),
-        "" if row["seed"] is None else f"seed {row['seed']}",
+        name,
+        "" if seed is None or name.endswith(f"-s{seed}") else f"seed {seed}",
         f"width {row['width']}",
     ]
     if test:

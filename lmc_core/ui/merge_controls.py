@@ -11,6 +11,7 @@ import streamlit as st
 from lmc_core.merging.frames import FRAMES
 from lmc_core.merging.methods import MERGES
 from lmc_core.models.listing import Row
+from lmc_core.numbers import count_words
 from lmc_core.settings import find_choices
 from lmc_core.ui import address, controls, current, custom_models
 from lmc_core.ui.catalogue import Known
@@ -148,7 +149,7 @@ def choose_models(known: Known, key: str) -> list[str]:
     others = len(known) - len(options)
     if others:
         st.caption(
-            f"{others} others are of another family or size, which leaves nothing to average with "
+            f"{count_words(others, 'model')} of another family or size cannot be averaged with "
             "these."
         )
     controls.show_notes([known[each] for each in chosen])

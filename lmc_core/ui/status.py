@@ -228,8 +228,10 @@ def _rest(
     """What there is to say while nothing runs."""
     if not missing:
         newest = max(str(line.result["date"]) for line in lines if line.result)
-        stored = f"The {noun} is" if len(lines) == 1 else f"All {len(lines)} {noun}s are"
-        return f"{stored} stored; the newest was computed on {newest[:10]}.{_imported(lines)}"
+        one = len(lines) == 1
+        stored = f"The {noun} is" if one else f"All {len(lines)} {noun}s are"
+        which = "it" if one else "the newest"
+        return f"{stored} stored; {which} was computed on {newest[:10]}.{_imported(lines)}"
     names = ", ".join(line.label for line in missing)
     if backend.read_only():
         return f"Not stored on this server, which only shows what is: {names}."

@@ -69,8 +69,8 @@ def test_empty(at, app):
 
 def test_models_are_labelled_with_seed_width_and_score(at):
     at.run()
-    assert "vit-fashion-s0 · seed 0 · width 16 · 89.3%" in at.selectbox[0].options
-    assert "gpt2-plays-s0 · seed 0 · width 16 · perplexity 4.12" in at.selectbox[0].options
+    assert "vit-fashion-s0 · width 16 · 89.3%" in at.selectbox[0].options
+    assert "gpt2-plays-s0 · width 16 · perplexity 4.12" in at.selectbox[0].options
 
 
 def test_run_asks_for_what_is_missing_and_draws_it(at, app):
@@ -236,7 +236,7 @@ def test_a_refusal_is_one_sentence(at, app):
 def test_the_first_partner_has_the_same_sizes(at):
     """A narrow model comes earlier in the alphabet, and there is no line to it."""
     at.run()
-    assert "vit-fashion-narrow-s0 · seed 0 · width 8 · 89.3%" in at.selectbox[1].options
+    assert "vit-fashion-narrow-s0 · width 8 · 89.3%" in at.selectbox[1].options
     assert [each.value for each in at.selectbox[:2]] == ["vit-fashion-s0", "vit-fashion-s1"]
     at.selectbox[0].set_value("gpt2-plays-s0").run()
     assert at.selectbox[1].value == "gpt2-austen-s0"
