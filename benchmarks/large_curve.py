@@ -15,7 +15,8 @@ on random windows:
 Printed are the seconds of the alignment and of the curve (by the clock, and of the processor), the
 most memory of its own (RssAnon above that of the imported libraries) in the whole run and in the
 curve alone, what is announced for the streamed way, and the largest difference of the losses from
-those of the first way.
+those of the first way. Of mixtures of experts the routers are followed as well, as `lmc barrier` does. The routers of mixtures
+of experts are followed as well, as `lmc barrier` does.
 """
 
 from __future__ import annotations
@@ -42,15 +43,17 @@ def measure(folders: list[str], way: str, arguments: argparse.Namespace) -> None
 
     import lmc_core
     from lmc_core.analysis.lazy_memory import estimate_lazy_curve
+    from lmc_core.analysis.routing import routing
     from lmc_core.matching.common_form import common_form
     from lmc_core.matching.pair import align_pair
+    from lmc_core.models.routers import routers
     from lmc_core.paths.line import Line
     from lmc_core.tasks import Examples, streamed_losses
     from lmc_core.tasks.evaluator import States, evaluate
     from lmc_core.tasks.streamed_losses import StreamedLosses
 
     torch.set_num_threads(arguments.threads)
-    for name in ("GPT2LMHeadModel", "GPTNeoXForCausalLM"):
+    for name in ("GPT2LMHeadModel", "GPTNeoXForCausalLM", "MixtralForCausalLM"):
         getattr(transformers, name)
     if arguments.flow:
         streamed_losses.FLOW = arguments.flow * 2**20
@@ -77,6 +80,8 @@ def measure(folders: list[str], way: str, arguments: argparse.Namespace) -> None
         losses, _ = StreamedLosses(line.a, line.b, examples).losses(lam)
     else:
         losses, _ = evaluate(line.a, States(line.state, lam), examples)
+    if way != "mixture" and routers(line.a.layout):
+        routing(line, examples, arguments.points)
     seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
     announced = estimate_lazy_curve(
         line.a.family,

@@ -65,12 +65,33 @@ def pythia(width: int, layers: int, heads: int) -> dict:
     }
 
 
+def mixtral(width: int, layers: int, heads: int) -> dict:
+    """A small Mixtral: eight experts, two of them for a token, with twice as many units as the
+    stream is wide.
+    """
+    return {
+        "model_type": "mixtral",
+        "architectures": ["MixtralForCausalLM"],
+        "vocab_size": 50304,
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads // 2,
+        "intermediate_size": 2 * width,
+        "max_position_embeddings": 2048,
+        "num_local_experts": 8,
+        "num_experts_per_tok": 2,
+        "tie_word_embeddings": False,
+    }
+
+
 SIZES = {
     "28M": gpt2(384, 6, 6),
     "124M": gpt2(768, 12, 12),
     "410M": pythia(1024, 24, 16),
     "1.4B": pythia(2048, 24, 16),
     "2.8B": pythia(2560, 32, 32),
+    "0.5B of experts": mixtral(1024, 8, 16),
 }
 
 

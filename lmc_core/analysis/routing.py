@@ -13,23 +13,27 @@ both for each mixture apart. Two routers that do not know of each other agree by
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import comb
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
-from lmc_core.models.functional import Forward
+from lmc_core.models.forward import compute_outputs
+from lmc_core.models.interleaved_forward import Pass
 from lmc_core.models.model import Model
-from lmc_core.models.routers import router_modules
+from lmc_core.models.routers import router_modules, routers
 from lmc_core.paths.line import ModelPath
+from lmc_core.paths.path_losses import is_streamed
 from lmc_core.tasks import Examples
 from lmc_core.tasks.evaluator import Evaluator
+from lmc_core.tasks.streamed_losses import StreamedLosses
 
 
 @dataclass(frozen=True)
@@ -100,51 +104,127 @@ def routing(
     if points < 2:
         raise BadInput(f"At least 2 points are needed, both ends included; {points} came.")
     line = line.on(device)
-    evaluator = Evaluator(line.a, examples, device)
-    parts = _find_routers(evaluator.forward, line.a)
-    heard: dict[str, list[Tensor]] = {name: [] for name in parts}
-    hooks = [part.register_forward_hook(_hear(heard[name])) for name, part in parts.items()]
+    mixtures = tuple(_find_routers(line.a))
     spaces = line.a.layout.spaces
-    count = {spaces[name].size * spaces[name].copies for name in parts}.pop()
-
-    def choices(state: Mapping[str, Tensor]) -> Tensor:
-        """Whether a token visits an expert, bool `[mixtures, tokens, experts]`."""
-        evaluator.write(state)
-        for found in heard.values():
-            found.clear()
-        for batch in itertools.chain.from_iterable(evaluator.blocks()):
-            evaluator.run(batch)
-        return torch.stack(
-            [F.one_hot(torch.cat(found).cpu(), count).sum(1).bool() for found in heard.values()]
-        )
-
+    count = {spaces[name].size * spaces[name].copies for name in mixtures}.pop()
     lam = torch.linspace(0, 1, points, dtype=torch.float64)
-    try:
-        ends = [choices(line.state(end)) for end in (0.0, 1.0)]
-        agreement, load = [], []
-        for number, x in enumerate(lam.tolist()):
-            here = ends[0] if x == 0 else ends[1] if x == 1 else choices(line.state(x))
+    follow = _follow_streamed if is_streamed(line) else _follow_held
+    agreement, load = [], []
+    with follow(line, examples, lam.tolist(), device, progress) as find_chosen:
+
+        def visit(point: int) -> Tensor:
+            """Whether a token visits an expert, bool `[mixtures, tokens, experts]`."""
+            return torch.stack(
+                [F.one_hot(chosen.long(), count).sum(1).bool() for chosen in find_chosen(point)]
+            )
+
+        ends = [visit(0), visit(points - 1)]
+        for point in range(points):
+            here = ends[0] if point == 0 else ends[1] if point == points - 1 else visit(point)
             agreement.append(
                 [((here & end).sum(-1) / (here | end).sum(-1)).double().mean(-1) for end in ends]
             )
             load.append(here.double().sum(1) / here.sum((1, 2))[:, None])
-            progress((number + 1) / points)
+    with_a, with_b = (torch.stack([each[side] for each in agreement]) for side in (0, 1))
+    active = int(ends[0][0, 0].sum())
+    return Routing(lam, mixtures, with_a, with_b, torch.stack(load), active)
+
+
+Chosen = list[Tensor]  # of each mixture, the numbers of the chosen experts `[tokens, active]`
+
+
+@contextmanager
+def _follow_held(
+    line: ModelPath,
+    examples: Examples,
+    lam: Sequence[float],
+    device: str,
+    progress: Callable[[float], None],
+) -> Iterator[Callable[[int], Chosen]]:
+    """Give what says which experts are chosen at a point, by its number, running the network of
+    that point.
+    """
+    evaluator = Evaluator(line.a, examples, device)
+    parts = router_modules(evaluator.forward.inner, line.a.layout)
+    heard: dict[str, list[Tensor]] = {name: [] for name in parts}
+    hooks = [part.register_forward_hook(_hear(heard[name])) for name, part in parts.items()]
+    done = itertools.count(1)
+
+    def find_chosen(point: int) -> Chosen:
+        evaluator.write(line.state(lam[point]))
+        for found in heard.values():
+            found.clear()
+        for batch in itertools.chain.from_iterable(evaluator.blocks()):
+            evaluator.run(batch)
+        progress(next(done) / len(lam))
+        return [torch.cat(found).cpu() for found in heard.values()]
+
+    try:
+        yield find_chosen
     finally:
         for hook in hooks:
             hook.remove()
-    with_a, with_b = (torch.stack([each[side] for each in agreement]) for side in (0, 1))
-    active = int(ends[0][0, 0].sum())
-    return Routing(lam, tuple(parts), with_a, with_b, torch.stack(load), active)
 
 
-def _find_routers(forward: Forward, model: Model) -> dict[str, nn.Module]:
-    parts = router_modules(forward.inner, model.layout)
-    if not parts:
+@contextmanager
+def _follow_streamed(
+    line: ModelPath,
+    examples: Examples,
+    lam: Sequence[float],
+    device: str,
+    progress: Callable[[float], None],
+) -> Iterator[Callable[[int], Chosen]]:
+    """The same between lazily read models, whose parts are read once for all points."""
+    streamed = StreamedLosses(line.a, line.b, examples)
+    module, family = line.a.hollow_module(), line.a.family
+    # of each point: first example of a batch -> mixture -> what was chosen
+    heard: list[dict[int, dict[str, Tensor]]] = [{} for _ in lam]
+    now: list[dict[str, Tensor]] = []  # that of the pass for which a part is being computed
+
+    def make(point: int, rows: range) -> Pass:
+        inputs = examples.rows(rows.start, rows.stop).inputs
+        mine = heard[point][rows.start] = {}
+
+        @contextmanager
+        def listen() -> Iterator[None]:
+            now.append(mine)
+            try:
+                yield
+            finally:
+                now.pop()
+
+        return Pass(
+            lam[point],
+            lambda module: compute_outputs(family, module, inputs),
+            lambda outputs: None,
+            listen,
+        )
+
+    def listener(name: str) -> Callable[..., None]:
+        def hear(part: object, given: object, outputs: tuple[Tensor, ...]) -> None:
+            now[-1][name] = outputs[-1].to(torch.int16)
+
+        return hear
+
+    for name, part in router_modules(module, line.a.layout).items():
+        part.register_forward_hook(listener(name))
+    streamed.run(module, len(lam), make, progress)
+
+    def find_chosen(point: int) -> Chosen:
+        batches = [heard[point][first] for first in sorted(heard[point])]
+        return [torch.cat([each[name] for each in batches]) for name in batches[0]]
+
+    yield find_chosen
+
+
+def _find_routers(model: Model) -> dict[str, str]:
+    found = routers(model.layout)
+    if not found:
         raise BadInput(
             f"{model.name} has no experts, so there is no routing to follow; choose a mixture of "
             "experts."
         )
-    return parts
+    return found
 
 
 def _hear(found: list[Tensor]) -> Callable[..., None]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -38,11 +38,13 @@ class Pass:
         lam: where between the ends.
         compute: runs the module on some inputs.
         take: is given what came of it.
+        around: is entered while a part is computed for it, so that hooks know for whom they are.
     """
 
     lam: float
     compute: Callable[[nn.Module], Tensor]
     take: Callable[[Tensor], None]
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 def mix(a: Tensor, b: Tensor, lam: float) -> Tensor:
@@ -275,7 +277,8 @@ class _Run:
         """Compute the part that is waited for; on its owner's thread."""
         assert self._call is not None
         call, self._call = self._call, None
-        self._found = call()
+        with self._what.around():
+            self._found = call()
 
     def go_on(self) -> None:
         """Let it come to the next part, or to its end; on its owner's thread."""

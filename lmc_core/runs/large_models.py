@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from lmc_core.analysis.lazy_memory import can_be_lazy, estimate_curve_of, is_large
 from lmc_core.analysis.memory import Memory
-from lmc_core.models.load import configuration
 from lmc_core.runs.inputs import CHECKED
 from lmc_core.runs.request import WINDOW, Request
 from lmc_core.runs.requests.barrier import BarrierRequest
@@ -17,8 +16,6 @@ from lmc_core.runs.requests.barrier import BarrierRequest
 def reads_lazily(references: Sequence[str], method: str, device: str, usual: bool) -> bool:
     """Whether the curve between two models is measured without holding them: large ones, on the
     CPU, as they are or matched by their weights.
-
-    Mixtures of experts are held, since their routers are followed along the line.
 
     Args:
         references: of both.
@@ -29,10 +26,7 @@ def reads_lazily(references: Sequence[str], method: str, device: str, usual: boo
     """
     if not usual or method not in ("none", "weight") or device != "cpu":
         return False
-    if not (can_be_lazy(references) and is_large(references)):
-        return False
-    family, config = configuration(references[0])
-    return all(space.kind != "experts" for space in family.layout(config).spaces.values())
+    return can_be_lazy(references) and is_large(references)
 
 
 def holds_nothing(request: Request) -> bool:

@@ -86,9 +86,30 @@ class StreamedLosses:
         """
         found = torch.empty(len(lam), 2, len(self.examples))
         scale = [1.0] * len(lam) if temperatures is None else temperatures.tolist()
+
+        def make(point: int, rows: range) -> Pass:
+            return self._make_pass(lam[point], rows, found[point], scale[point])
+
+        self.run(self.ends[0].hollow_module(), len(lam), make, progress)
+        return found[:, 0], found[:, 1]
+
+    def run(
+        self,
+        module: nn.Module,
+        points: int,
+        make: Callable[[int, range], Pass],
+        progress: Callable[[float], None] = lambda share: None,
+    ) -> None:
+        """Pass all examples through a module at points, as many at once as fit.
+
+        Args:
+            module: of the ends' class, without values.
+            points: how many there are.
+            make: what is computed at a point, given its number and the examples.
+            progress: called with the share done; may raise to stop.
+        """
         a, b = self.ends
-        module = a.hollow_module()
-        parts = len(list_parts(module)) * len(lam) * -(-len(self.examples) // self._batch)
+        parts = len(list_parts(module)) * points * -(-len(self.examples) // self._batch)
         done = 0
 
         def told() -> None:
@@ -96,15 +117,10 @@ class StreamedLosses:
             done += 1
             progress(min(1.0, done / max(1, parts)))
 
-        for points, rows in self._divide(len(lam)):
-            passes = [
-                self._make_pass(lam[point], batch, found[point], scale[point])
-                for point in points
-                for batch in _split(rows, self._batch)
-            ]
+        for some, rows in self._divide(points):
+            passes = [make(point, each) for point in some for each in _split(rows, self._batch)]
             run_interleaved(module, (a.state, b.state), passes, told)
         progress(1.0)
-        return found[:, 0], found[:, 1]
 
     def _divide(self, points: int) -> Iterator[tuple[range, range]]:
         """Points and examples that are measured at once."""

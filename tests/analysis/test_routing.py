@@ -21,6 +21,7 @@ from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.spaces import permutations_only
 from lmc_core.tasks import Examples
 from tests.families.mixtures import decided
+from tests.matching.test_lazy_pair import lazily
 from tests.networks import random_inputs, random_model
 
 NAMES = ["mixtral", "qwen2_moe-some-dense", "deepseek_v2-groups", "deepseek_v3"]
@@ -46,6 +47,26 @@ def test_agreement_is_one_at_the_own_end_and_loads_sum_to_one(name: str) -> None
     listed = json.loads(json.dumps(found.listed()))
     assert listed["load"] == found.load.tolist() and listed["mixtures"] == list(found.mixtures)
     assert listed.keys() == {field.name for field in fields(Routing)} | {"chance"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_that_are_not_held_choose_the_same_experts(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = random_model(name, 0, torch.float32), random_model(name, 1, torch.float32)
+    held = routing(Line(a, b), tokens(a, 9), points=4)
+    monkeypatch.setattr("lmc_core.analysis.routing.Evaluator", None)
+    for batch in (9, 2):  # all at once, and several batches that wait for each other
+        monkeypatch.setattr("lmc_core.tasks.streamed_losses.BATCH", batch)
+        told: list[float] = []
+        found = routing(Line(lazily(a), lazily(b)), tokens(a, 9), 4, progress=told.append)
+        assert found.mixtures == held.mixtures and found.active == held.active
+        for part in ("lam", "with_a", "with_b", "load"):
+            assert torch.equal(getattr(found, part), getattr(held, part))
+        assert told == sorted(told) and told[-1] == 1.0
+    # the order of examples does not matter, which are followed does
+    other = routing(Line(lazily(a), lazily(b)), tokens(a, 5), points=4)
+    assert not torch.equal(other.load, held.load)
 
 
 def test_a_moved_copy_agrees_once_it_is_aligned() -> None:

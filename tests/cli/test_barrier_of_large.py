@@ -50,7 +50,7 @@ def nothing_held(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return begin
 
 
-@pytest.mark.parametrize("family", ["gpt2", "vit"])
+@pytest.mark.parametrize("family", ["gpt2", "vit", "mixtral"])
 def test_the_plain_line(
     family: str, tmp_path: Path, lmc: Run, nothing_held: Callable[[], None]
 ) -> None:
@@ -62,11 +62,12 @@ def test_the_plain_line(
     assert lazy["loss"] == pytest.approx(held["loss"], rel=1e-5)
     assert lazy["excess"] == pytest.approx(held["excess"], abs=1e-5)
     assert lazy["memory"] < held["memory"]
+    assert lazy["routing"] == held["routing"] and (family == "mixtral") == bool(lazy["routing"])
     stored = lmc(*asked).json
     assert stored["cached"] and stored["loss"] == lazy["loss"]
 
 
-@pytest.mark.parametrize("family", ["gpt2", "vit"])
+@pytest.mark.parametrize("family", ["gpt2", "vit", "mixtral"])
 def test_a_line_that_is_matched_by_weights(
     family: str,
     tmp_path: Path,
@@ -84,6 +85,7 @@ def test_a_line_that_is_matched_by_weights(
     assert lazy["objective"][-1] == pytest.approx(held["objective"][-1], abs=1e-5)
     assert lazy["loss"] == pytest.approx(held["loss"], rel=1e-4)
     assert lazy["plain"]["loss"] == pytest.approx(held["plain"]["loss"], rel=1e-5)
+    assert lazy["routing"] == held["routing"]
     assert lazy["function_error"] < 1e-5
     plain = lmc(*asked, "--method", "none").json
     assert abs(plain["loss"][2] / lazy["loss"][2] - 1) > 1e-3
@@ -118,7 +120,7 @@ def test_what_is_asked_for_besides_holds_models(
     ):
         assert not reads_lazily(pair, method, device, usual)
     mixtures = [str(tiny.write(tmp_path / f"m{s}", tiny.tiny("mixtral", s))) for s in (0, 1)]
-    assert not reads_lazily(mixtures, "weight", "cpu", True)
+    assert reads_lazily(mixtures, "weight", "cpu", True)
     words: dict[str, Any] = {"examples": 4, "device": "cpu", "points": 3}
     assert holds_nothing(make_request(*pair, **words))
     others: list[dict[str, Any]] = [
