@@ -19,12 +19,13 @@ from torch.autograd.function import FunctionCtx
 from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
+from lmc_core.large_blocks import return_freed
 from lmc_core.matching.learned.mixture import Mixture
 from lmc_core.models.functional import Forward
 from lmc_core.symmetry.arithmetic import has_fast_bfloat16
 from lmc_core.tasks.task import IGNORED
 
-LOGITS = 2**24  # numbers of logits that are held at once: 64 MB
+LOGITS = 2**23  # numbers of logits that are held at once: 32 MB, and half as much again
 
 
 def half_precision(device: str) -> torch.dtype | None:
@@ -36,12 +37,14 @@ class ByLayer:
     """Runs mixtures of one layout through a module that holds no weights of its own.
 
     Args:
-        forward: the module; its parameters are taken out of it.
+        forward: the module, without numbers; its parameters are taken out of it, and its buffers
+            are brought to the device.
         device: where it runs.
         dtype: of products, where that is not float32.
     """
 
     def __init__(self, forward: Forward, device: str, dtype: torch.dtype | None):
+        return_freed()
         self.forward, self.device, self.dtype = forward, device, dtype
         config = getattr(forward.inner, "config", None)
         if config is not None and hasattr(
@@ -73,6 +76,9 @@ class ByLayer:
             name: torch.empty((), device=device).expand(cast("Tensor", value).shape)
             for name, value in self.shapes.items()
         }
+        for module in forward.inner.modules():
+            for leaf, value in module._buffers.items():
+                module._buffers[leaf] = None if value is None else value.to(device)
         self._empty()
 
     def _empty(self) -> None:
@@ -141,11 +147,12 @@ class ByLayer:
     def _layer(self, module: nn.Module, mixture: Mixture) -> Callable[..., object]:
         """The forward pass of one layer, with parameters that it forms itself."""
         places, plain = self.inner[module], type(module).forward
+        formed: dict[str, Tensor] = {}
 
         def run(*args: object, **words: object) -> object:
             try:
                 for name, sites in places.items():
-                    value = mixture.parameter(name)
+                    value = formed[name] if name in formed else mixture.parameter(name)
                     for owner, leaf in sites:
                         owner._parameters[leaf] = cast("nn.Parameter", value)
                 return plain(module, *args, **words)
@@ -157,6 +164,8 @@ class ByLayer:
         def again(*args: object, **words: object) -> object:
             if not torch.is_grad_enabled():
                 return run(*args, **words)
+            if self.dtype is not None:  # in half precision forming them twice costs more than room
+                formed.update((name, mixture.parameter(name)) for name in places)
             settings = {"use_reentrant": False, "preserve_rng_state": False}
             call = cast("Callable[..., object]", checkpoint)
             return call(run, *args, **settings, **words)
@@ -254,7 +263,8 @@ class _HeadLoss(torch.autograd.Function):
         for here in range(0, len(flat), size):
             part = slice(here, here + size)
             logits = (flat[part] @ table.mT).float()
-            logits = logits if bias is None else logits + bias
+            if bias is not None:
+                logits += bias
             logs = torch.logsumexp(logits, -1)
             index = torch.where(counts[part], wanted[part], 0)[:, None]
             each = logs - logits.gather(-1, index)[:, 0]
@@ -263,7 +273,8 @@ class _HeadLoss(torch.autograd.Function):
                 continue
             p = logits.sub_(logs[:, None]).exp_()
             p.scatter_add_(-1, index, torch.full_like(p[:, :1], -1.0))
-            p = (p * (counts[part] / number)[:, None]).to(table.dtype)
+            p = p.mul_((counts[part] / number)[:, None]).to(table.dtype)
+            del logits
             back = [p @ each for each in moved]
             slope[part] = mixture.join(back)
             mixture.gather_reads(name, back, flat[part])

@@ -68,8 +68,10 @@ class Learner:
     ):
         self.layout, self.moves, self.device = models[0].layout, tuple(moves), device
         self.tick: Callable[[], None] = lambda: None
-        self.forward = Forward(models[0], models[0].module(device=device))
         large = models[0].parameters >= LARGE
+        # layer by layer no module holds parameters
+        inner = models[0].hollow_module() if large else models[0].module(device=device)
+        self.forward = Forward(models[0], inner)
         self.dtype = half_precision(device) if large else None
         self.by_layer = ByLayer(self.forward, device, self.dtype) if large else None
         self.ends = [
