@@ -4,25 +4,31 @@
     python benchmarks/learned.py --width 1024 --layers 24 --heads 16
     python benchmarks/learned.py --trial FOLDER                    # a planted pair; run again after a kill
 
-Both steps see the same tokens, one after the other in turn, in a process of their own. Memory is
-the most anonymous memory that the process has held above what the libraries take, ends included.
+Both steps see the same tokens in the same precision, one after the other in turn, each in a process
+of its own. Memory is the most anonymous memory that the process has held above what the libraries
+take, ends included.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 
 import torch
 import torch.nn.functional as F
 
+from lmc_core.large_blocks import return_freed
 from lmc_core.matching.aligned import canonical
+from lmc_core.matching.learned import learner as learner_module
+from lmc_core.matching.learned.by_layer import half_precision
 from lmc_core.matching.learned.charts import Charts
 from lmc_core.matching.learned.learn import learn
 from lmc_core.matching.learned.learner import Learner
@@ -64,6 +70,15 @@ class Peak(threading.Thread):
         return self.most - self.base
 
 
+def start_peak() -> Peak:
+    """Watch the memory above that of the libraries, which come with the first module."""
+    small = {"vocab_size": 8, "n_positions": 8, "n_embd": 8, "n_layer": 1, "n_head": 1}
+    GPT2.build(GPT2.config(Config({"model_type": "gpt2", **small})))
+    peak = Peak()
+    peak.start()
+    return peak
+
+
 def random_model(config: Config, seed: int, dtype: torch.dtype) -> Model:
     """Random weights in canonical shape: an untied head, gains 1; values as at initialisation."""
     config = config | {"tie_word_embeddings": False}
@@ -85,48 +100,79 @@ def draw(config: Config, windows: int, length: int) -> Examples:
     return Examples(rows[:, :-1], rows[:, 1:])
 
 
-def measure_learned(config: Config, examples: Examples, steps: int, half: bool) -> None:
-    """Learned steps in this process: seconds of each and memory, as JSON."""
-    peak = Peak()
-    peak.start()
+def measure_learned(config: Config, examples: Examples, half: bool) -> Callable[[], object]:
+    """A learned step."""
     ends = [
         random_model(config, seed, torch.bfloat16 if half else torch.float32) for seed in (0, 1)
     ]
     learner = Learner(ends, choose_classes(ends[0].layout.spaces), (1,), 0.05, 0.003)
-    del ends
-    spent = []
-    for _ in range(steps):
-        begun = time.process_time()
-        learner.step(examples, None, (0.5, 0.5), 1.0, False)
-        spent.append(time.process_time() - begun)
-    print(json.dumps({"seconds": spent, "held": peak.held}))
+    return lambda: learner.step(examples, None, (0.5, 0.5), 1.0, False)
 
 
-def measure_training(config: Config, examples: Examples, steps: int, half: bool) -> None:
-    """Steps of AdamW in this process, in bfloat16 where asked for."""
+def measure_training(config: Config, examples: Examples, half: bool) -> Callable[[], object]:
+    """A step of AdamW, in bfloat16 where asked for."""
     module = GPT2.build(config).train()
     for each in module.modules():
         if isinstance(each, torch.nn.Dropout):
             each.p = 0.0
     optimiser = torch.optim.AdamW(module.parameters(), lr=1e-5)
-    spent = []
-    for _ in range(steps):
-        begun = time.process_time()
+
+    def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = GPT2.outputs(module, examples.inputs)
             loss = F.cross_entropy(logits.flatten(0, -2).float(), examples.targets.flatten())
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        spent.append(time.process_time() - begun)
-    print(json.dumps({"seconds": spent, "held": 0}))
+
+    return step
 
 
-def try_planted(config: Config, folder: Path, steps: int, rate: float) -> None:
+def take_turns(make: Callable[[], Callable[[], object]]) -> None:
+    """Make a step for every line that comes, and answer with its seconds of the processor and the
+    most memory so far, as JSON.
+    """
+    peak = start_peak()
+    step = make()
+    for _ in sys.stdin:
+        begun = time.process_time()
+        step()
+        print(json.dumps([time.process_time() - begun, peak.held]), flush=True)
+
+
+def compare(steps: int) -> dict[str, list[list[float]]]:
+    """Both kinds of steps in turn, each in a process of its own: by kind, of every step its
+    seconds of the processor and the most memory so far in bytes.
+    """
+    running = {
+        part: subprocess.Popen(
+            [sys.executable, __file__, *sys.argv[1:], "--part", part],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for part in PARTS
+    }
+    found: dict[str, list[list[float]]] = {part: [] for part in PARTS}
+    for _ in range(steps):
+        for part, child in running.items():
+            assert child.stdin is not None and child.stdout is not None
+            child.stdin.write("\n")
+            child.stdin.flush()
+            found[part].append(json.loads(child.stdout.readline()))
+    for child in running.values():
+        child.communicate()
+    return found
+
+
+def try_planted(
+    config: Config, folder: Path, steps: int, rate: float, size: int, length: int, checks: int
+) -> None:
     """Learn a planted pair: a random network with outputs as sharp as a trained one's, whose most
     likely tokens are the targets, and the same moved by a random element near the identity, with
     noise. What is there is kept in the folder, so that a run that is killed goes on.
     """
+    peak = start_peak()
     a = random_model(config, 0, torch.float32)
     # as sharp at every width
     head = 10.0 * (768 / config.size("n_embd")) ** 0.5
@@ -149,32 +195,49 @@ def try_planted(config: Config, folder: Path, steps: int, rate: float) -> None:
         for name, tensor in moved.items()
     }
     b = a.with_state(noisy)
-    inputs = draw(config, 72, 32).inputs
+    count, held_out = 16 * size, max(size, 2048 // length)
+    inputs = draw(config, count + held_out, length).inputs
     with torch.no_grad():
         module = a.module()
         targets = torch.cat([GPT2.outputs(module, part).argmax(-1) for part in inputs.split(4)])
+        parts = [part[count:].split(4) for part in (inputs, targets)]
         ends = [
-            float(
-                F.cross_entropy(GPT2.outputs(m, inputs[64:]).flatten(0, 1), targets[64:].flatten())
+            fmean(
+                float(F.cross_entropy(GPT2.outputs(m, x).flatten(0, 1), y.flatten()))
+                for x, y in zip(*parts, strict=True)
             )
             for m in (module, b.module())
         ]
     print(f"held-out loss of the ends {ends[0]:.3f} and {ends[1]:.3f} nats", flush=True)
+    del module, moved, noisy
+    if half_precision("cpu") is not None:  # as checkpoints in half precision would be
+        a, b = (
+            each.with_state({n: t.bfloat16() if t.ndim > 1 else t for n, t in each.state.items()})
+            for each in (a, b)
+        )
+    return_freed()
+    peak.most = 0
     settings = LearnedSettings(
-        steps=steps, batch=4, checks=4, rows_rate=0.0, targets="labels", rate=rate
+        steps=steps, batch=size, checks=checks, rows_rate=0.0, targets="labels", rate=rate
     )
     given = MatcherInput(
         a,
         b,
         classes,
-        train=Examples(inputs[:64], targets[:64]),
-        held_out=Examples(inputs[64:], targets[64:]),
+        train=Examples(inputs[:count], targets[:count]),
+        held_out=Examples(inputs[count:], targets[count:]),
         progress=lambda share, words: print(f"{time.process_time():.0f} s {words}", flush=True),
         checkpoint=folder / "trial.pt",
     )
     folder.mkdir(parents=True, exist_ok=True)
     identity = Alignment.of(a.layout.spaces)
+    begun = time.process_time()
     _, trace = learn(given, identity, Trace((), 0.0, "", {}, 0), settings)
+    single = 4 * sum(math.prod(shape) for shape in GPT2.layout(config).shapes.values())
+    print(
+        f"{time.process_time() - begun:.0f} s of the processor, anonymous memory "
+        f"{peak.held / 1e9:.2f} GB: {peak.held / single:.2f} times the weights of one end in float32"
+    )
     print("step, training loss, held-out loss at the midpoint:")
     for row in trace.about["history"]:
         print("  ", [round(value, 3) for value in row])
@@ -193,11 +256,14 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=value, help="of the random GPT-2s")
     parser.add_argument("--windows", type=int, default=8, help="of a step")
     parser.add_argument("--length", type=int, default=128, help="tokens of a window")
-    parser.add_argument("--steps", type=int, default=3, help="of each, the first not counted")
+    parser.add_argument(
+        "--steps", type=int, default=3, help="of each, after a first that is not counted"
+    )
     parser.add_argument("--trial", type=Path, metavar="FOLDER", help="learn a planted pair")
+    parser.add_argument("--checks", type=int, default=12, help="of the trial")
     parser.add_argument("--rate", type=float, default=0.05, help="of the trial")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
-    parser.add_argument("--half", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--float32", action="store_true", help="also where bfloat16 is faster")
     arguments = parser.parse_args()
     words = {
         "model_type": "gpt2",
@@ -209,33 +275,29 @@ def main() -> None:
         "activation_function": "gelu_new",
     }
     config = GPT2.config(Config(words))
+    half = half_precision("cpu") is not None and not arguments.float32
+    if not half:
+        learner_module.half_precision = lambda device: None
     if arguments.trial:
         torch.set_num_threads(1)
-        return try_planted(config, arguments.trial, arguments.steps, arguments.rate)
+        sizes = (arguments.windows, arguments.length, arguments.checks)
+        return try_planted(config, arguments.trial, arguments.steps, arguments.rate, *sizes)
     if arguments.part:
         torch.set_num_threads(1)
         examples = draw(config, arguments.windows, arguments.length)
-        return PARTS[arguments.part](config, examples, arguments.steps, arguments.half)
-    found = {}
-    for part, half in (("learned", True), ("training", False), ("training", True)):
-        command = [sys.executable, __file__, *sys.argv[1:], "--part", part]
-        command += ["--half"] if half else []
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found[part, half] = json.loads(done.stdout.splitlines()[-1])
+        return take_turns(lambda: PARTS[arguments.part](config, examples, half))
+    found = compare(arguments.steps + 1)
     parameters = sum(t.numel() for t in GPT2.build(config).parameters())
-    step = {key: median(each["seconds"][1:]) for key, each in found.items()}
+    ours, plain = ([seconds for seconds, _ in found[part][1:]] for part in PARTS)
     print(
         f"{parameters / 1e6:.0f} million parameters, {arguments.windows} windows of "
-        f"{arguments.length} tokens, one thread"
+        f"{arguments.length} tokens, one thread, both in {'bfloat16' if half else 'float32'}\n"
+        f"learned step {median(ours):.2f} s ({min(ours):.2f} to {max(ours):.2f}), training step "
+        f"{median(plain):.2f} s ({min(plain):.2f} to {max(plain):.2f}): "
+        f"{median(ours) / median(plain):.2f} times; mean of both {fmean(ours):.2f} and "
+        f"{fmean(plain):.2f} s: {fmean(ours) / fmean(plain):.2f} times"
     )
-    ours = step["learned", True]
-    for half, name in ((False, "float32"), (True, "bfloat16")):
-        plain = step["training", half]
-        print(
-            f"learned step {ours:.2f} s, training step in {name} {plain:.2f} s: "
-            f"{ours / plain:.2f} times"
-        )
-    held = found["learned", True]["held"]
+    held = found["learned"][-1][1]
     print(
         f"anonymous memory {held / 1e9:.2f} GB: {held / 4 / parameters:.2f} times the weights of "
         "one model in float32"

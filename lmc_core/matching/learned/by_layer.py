@@ -235,6 +235,34 @@ class _Context(FunctionCtx):
     saved_tensors: tuple[Tensor, ...]
 
 
+def _head_table(
+    mixture: Mixture, name: str
+) -> tuple[Tensor, Callable[[Tensor, Tensor], list[Tensor]]]:
+    """The mixture T = sum_k w_k Y_k of a table, and what makes p Y_k of p and p T.
+
+    Where one model moves, its Y becomes T in place, and p Y = (p T - sum_(others) w_j p Y_j) / w.
+    """
+    moved = mixture.move(name)
+    (k, *others) = mixture.moving
+    if others or mixture.weights[k] == 0 or moved[k] is mixture.ends[k][name]:
+        return mixture.join(moved), lambda p, whole: [p @ each for each in moved]
+    weight, apart = mixture.weights[k], [j for j in range(len(moved)) if j != k]
+    table = moved[k].mul_(weight)
+    for j in apart:
+        table.add_(moved[j], alpha=mixture.weights[j])
+
+    def slopes_of(p: Tensor, whole: Tensor) -> list[Tensor]:
+        found = [whole] * len(moved)
+        rest = whole.float()
+        for j in apart:
+            found[j] = p @ moved[j]
+            rest = rest.sub(found[j], alpha=mixture.weights[j])
+        found[k] = (rest / weight).to(whole.dtype)
+        return found
+
+    return table, slopes_of
+
+
 class _HeadLoss(torch.autograd.Function):
     """The loss behind a head, with the slopes of its maps, a few tokens at a time.
 
@@ -252,8 +280,7 @@ class _HeadLoss(torch.autograd.Function):
         bias: Tensor | None,
         targets: Tensor,
     ) -> Tensor:
-        moved = mixture.move(name)
-        table = mixture.join(moved)
+        table, slopes_of = _head_table(mixture, name)
         flat = hidden.detach().flatten(0, -2).to(table.dtype)
         wanted = targets.flatten()
         counts = wanted != IGNORED
@@ -275,9 +302,8 @@ class _HeadLoss(torch.autograd.Function):
             p.scatter_add_(-1, index, torch.full_like(p[:, :1], -1.0))
             p = p.mul_((counts[part] / number)[:, None]).to(table.dtype)
             del logits
-            back = [p @ each for each in moved]
-            slope[part] = mixture.join(back)
-            mixture.gather_reads(name, back, flat[part])
+            slope[part] = p @ table
+            mixture.gather_reads(name, slopes_of(p, slope[part]), flat[part])
         ctx.save_for_backward(slope.view(hidden.shape))
         return total / number
 

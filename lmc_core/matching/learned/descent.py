@@ -198,8 +198,7 @@ class Descent:
         saved = timed = time.perf_counter()
         checking, first = 0.0, self.done
         while True:
-            due = self.done % self._every() == 0 or self.done == self.steps
-            if due and self.history[-1][0] != self.done:
+            if self._due() and self.history[-1][0] != self.done:
                 self._check()
                 checking += self.checking
             if self.done >= self.steps or self._stale() >= settings.patience:
@@ -227,6 +226,16 @@ class Descent:
         if now - self.told > TICK:
             self.told = now
             self.progress(*self.said)
+
+    def _due(self) -> bool:
+        """Whether it is time for a check; of large models also after 2, 4, 8, ... steps until the
+        first regular one, so that a rate that is too high costs no more than was gained before.
+        """
+        every = self._every()
+        if self.done % every == 0 or self.done == self.steps:
+            return True
+        early = self.learner.by_layer is not None and 1 < self.done < every
+        return early and self.done & (self.done - 1) == 0
 
     def _every(self) -> int:
         """Steps between two checks; of a budget they take no more than their share."""

@@ -120,7 +120,11 @@ class Learner:
 
     def mixture(self, weights: Sequence[float], probed: bool = False) -> Mixture:
         """The mixture of all models where the maps have brought them."""
-        elements = {k: self._elements(k, charts, self.device) for k, charts in self.charts.items()}
+        # of large models what the maps are made of is not kept, but made again for their gradients
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.by_layer is None):
+            elements = {
+                k: self._elements(k, charts, self.device) for k, charts in self.charts.items()
+            }
         names = [space.name for rows in self.rows.values() for space in rows.spaces]
         dtype = self.dtype or (torch.float32 if self.by_layer else None)
         probed_names = names if probed else ()
@@ -202,7 +206,10 @@ class Learner:
             self.optimiser.zero_grad()
         loss.backward()
         for k, charts in self.charts.items():
-            charts.pull(mixture.elements[k], mixture.slopes[k])
+            elements = mixture.elements[k]
+            if self.by_layer is not None:
+                elements = self._elements(k, charts, self.device)
+            charts.pull(elements, mixture.slopes[k])
         return loss.detach(), mixture.slopes
 
     def follow(self, slopes: Mapping[int, Slopes], share: float, rows: bool) -> None:

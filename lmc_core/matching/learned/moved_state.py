@@ -133,11 +133,13 @@ def _act(element: Element, x: Tensor, role: Role) -> Tensor:
     """What an element makes of `[..., n, k]`, in half precision in the order that the numbers lie
     in: adding it to another parameter then takes an eighth of the time.
     """
-    mixes = isinstance(element, Orthogonal | Invertible) and role != "order"
-    if not mixes or x.dtype not in HALF or x.stride(-2) != 1:
+    if not isinstance(element, Orthogonal | Invertible) or role == "order":
         return element.act(x, role)
-    reads = role == "reads" and isinstance(element, Invertible)
-    return (x.mT @ (element.inverse_values if reads else element.values.mT)).mT
+    if x.dtype not in HALF or x.stride(-2) != 1:
+        return element.act(x, role)
+    if role == "reads" and isinstance(element, Invertible):
+        return (x.mT @ element.inverse_values).mT
+    return (x.mT @ element.values.mT).mT
 
 
 class MovedState:
