@@ -24,6 +24,7 @@ from statistics import fmean, median
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from lmc_core.large_blocks import return_freed
 from lmc_core.matching.aligned import canonical
@@ -165,6 +166,22 @@ def compare(steps: int) -> dict[str, list[list[float]]]:
     return found
 
 
+def ask_ends(a: Model, b: Model, inputs: Tensor, held_out: int) -> tuple[Tensor, list[float]]:
+    """A's most likely tokens, and by them the losses of both ends on the last inputs, in nats."""
+    with torch.no_grad():
+        module = a.module()
+        targets = torch.cat([GPT2.outputs(module, part).argmax(-1) for part in inputs.split(4)])
+        parts = [part[-held_out:].split(4) for part in (inputs, targets)]
+        losses = [
+            fmean(
+                float(F.cross_entropy(GPT2.outputs(m, x).flatten(0, 1), y.flatten()))
+                for x, y in zip(*parts, strict=True)
+            )
+            for m in (module, b.module())
+        ]
+    return targets, losses
+
+
 def try_planted(
     config: Config, folder: Path, steps: int, rate: float, size: int, length: int, checks: int
 ) -> None:
@@ -197,19 +214,15 @@ def try_planted(
     b = a.with_state(noisy)
     count, held_out = 16 * size, max(size, 2048 // length)
     inputs = draw(config, count + held_out, length).inputs
-    with torch.no_grad():
-        module = a.module()
-        targets = torch.cat([GPT2.outputs(module, part).argmax(-1) for part in inputs.split(4)])
-        parts = [part[count:].split(4) for part in (inputs, targets)]
-        ends = [
-            fmean(
-                float(F.cross_entropy(GPT2.outputs(m, x).flatten(0, 1), y.flatten()))
-                for x, y in zip(*parts, strict=True)
-            )
-            for m in (module, b.module())
-        ]
+    known = folder / "ends.pt"  # asking takes longer than making the pair again
+    if known.exists():
+        targets, ends = torch.load(known)
+    else:
+        targets, ends = ask_ends(a, b, inputs, held_out)
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save((targets, ends), known)
     print(f"held-out loss of the ends {ends[0]:.3f} and {ends[1]:.3f} nats", flush=True)
-    del module, moved, noisy
+    del moved, noisy
     if half_precision("cpu") is not None:  # as checkpoints in half precision would be
         a, b = (
             each.with_state({n: t.bfloat16() if t.ndim > 1 else t for n, t in each.state.items()})
@@ -229,7 +242,6 @@ def try_planted(
         progress=lambda share, words: print(f"{time.process_time():.0f} s {words}", flush=True),
         checkpoint=folder / "trial.pt",
     )
-    folder.mkdir(parents=True, exist_ok=True)
     identity = Alignment.of(a.layout.spaces)
     begun = time.process_time()
     _, trace = learn(given, identity, Trace((), 0.0, "", {}, 0), settings)

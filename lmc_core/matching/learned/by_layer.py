@@ -25,7 +25,7 @@ from lmc_core.models.functional import Forward
 from lmc_core.symmetry.arithmetic import has_fast_bfloat16
 from lmc_core.tasks.task import IGNORED
 
-LOGITS = 2**23  # numbers of logits that are held at once: 32 MB, and half as much again
+LOGITS = 2**22  # numbers of logits that are held at once: 16 MB, and half as much again
 
 
 def half_precision(device: str) -> torch.dtype | None:
