@@ -58,9 +58,9 @@ def make_pair(name: str) -> tuple[Model, Model, Classes]:
 
 
 def find_exactly(
-    a: Model, b: Model, classes: Classes, examples: Examples, stretch: float
+    a: Model, b: Model, classes: Classes, examples: Examples, stretch: float, lam: float = 0.5
 ) -> tuple[float, dict[str, Tensor]]:
-    """The loss half way, and its gradients by autograd through every parameter in float64."""
+    """The loss on the line at lam, and its gradients by autograd through every parameter in float64."""
     charts = Charts(a.layout.spaces, classes, torch.float64, stretch)
     draw_charts(charts, 0.3)
     elements, layout = charts.elements(), b.layout
@@ -72,7 +72,7 @@ def find_exactly(
             part = act_on_block(layout, block, layout.view(moved, block), elements)
             layout.view({name: whole}, block).copy_(part)
         moved[name] = whole
-    mixed = {f"inner.{n}": (a.state[n].double() + moved[n]) / 2 for n in moved}
+    mixed = {f"inner.{n}": (1 - lam) * a.state[n].double() + lam * moved[n] for n in moved}
     with Double():
         logits = functional_call(Forward(a, a.module(torch.float64)), mixed, (examples.inputs,))
     loss = F.cross_entropy(logits.flatten(0, -2), examples.targets.flatten())
@@ -82,7 +82,8 @@ def find_exactly(
 
 
 @pytest.mark.parametrize("name", ("gpt2-relu", "llama", "gpt_neox", "mixtral", "gemma"))
-def test_gradients_are_those_of_autograd_in_float64(name: str) -> None:
+@pytest.mark.parametrize("lam", (0.5, 0.7))
+def test_gradients_are_those_of_autograd_in_float64(name: str, lam: float) -> None:
     a, b, classes = make_pair(name)
     inputs = random_inputs(a)
     generator = torch.Generator().manual_seed(1)
@@ -91,8 +92,8 @@ def test_gradients_are_those_of_autograd_in_float64(name: str) -> None:
     found = Learner([a, b], classes, (1,))
     assert found.by_layer is not None and found.by_layer.layers
     draw_charts(found.charts[1], 0.3)
-    loss, _ = found.find_slopes(examples, None, (0.5, 0.5), False)
-    wanted, gradients = find_exactly(a, b, classes, examples, found.charts[1].stretch)
+    loss, _ = found.find_slopes(examples, None, (1 - lam, lam), False)
+    wanted, gradients = find_exactly(a, b, classes, examples, found.charts[1].stretch, lam)
     assert float(loss) == pytest.approx(wanted, rel=1e-5)
     assert gradients
     for each, parameter in found.charts[1].named_parameters():
@@ -100,6 +101,60 @@ def test_gradients_are_those_of_autograd_in_float64(name: str) -> None:
             assert parameter.grad is not None
             difference = (parameter.grad.double() - gradients[each]).norm()
             assert difference < 1e-4 * gradients[each].norm() + 1e-9, each
+
+
+def test_half_precision_off_the_middle_keeps_loss_slopes_and_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (by_layer, learner):
+        monkeypatch.setattr(module, "half_precision", lambda device: torch.bfloat16)
+    a, b, classes = make_pair("gpt2-relu")
+    inputs = random_inputs(a)
+    tokens = a.family.sizes(a.config)["tokens"]
+    targets = torch.randint(tokens, inputs.shape, generator=torch.Generator().manual_seed(1))
+    examples = Examples(inputs, targets)
+    found = Learner([a, b], classes, (1,))
+    before = [{name: tensor.clone() for name, tensor in end.items()} for end in found.ends]
+    draw_charts(found.charts[1], 0.3)
+    loss, _ = found.find_slopes(examples, None, (0.3, 0.7), False)
+    for end, kept in zip(found.ends, before, strict=True):
+        assert all(torch.equal(end[name], kept[name]) for name in kept)
+    rounded = [
+        each.with_state({n: t.float() for n, t in end.items()})
+        for each, end in zip((a, b), found.ends, strict=True)
+    ]
+    stretch = found.charts[1].stretch
+    wanted, gradients = find_exactly(*rounded, classes, examples, stretch, 0.7)
+    _, elsewhere = find_exactly(*rounded, classes, examples, stretch, 0.6)
+    assert float(loss) == pytest.approx(wanted, abs=0.01)
+
+    def differ(name: str, there: dict[str, Tensor]) -> float:
+        parameter = found.charts[1].get_parameter(name)
+        assert parameter.grad is not None
+        return float((parameter.grad.double() - there[name]).norm() / there[name].norm())
+
+    for each in gradients:
+        assert differ(each, gradients) < 0.1
+        assert differ(each, elsewhere) > 0.3  # what a wrong share of the ends would give
+
+
+def test_no_second_copy_of_the_parameters_is_held() -> None:
+    a, b, classes = make_pair("llama")
+    found = Learner([a, b], classes, (1,))
+    for value in found.forward.state_dict(keep_vars=True).values():
+        assert value.untyped_storage().nbytes() <= value.element_size() * 64
+
+
+def test_large_models_are_checked_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, given = planted()
+    settings = LearnedSettings(steps=24, batch=8, checks=2, rate=0.02, targets="labels")
+    start = Alignment.of(a.layout.spaces)
+    _, trace = learn(given, start, NOTHING, settings)
+    assert [int(step) for step, *_ in trace.about["history"]] == [0, 2, 4, 8, 12, 24]
+    for module in (learner, descent):
+        monkeypatch.setattr(module, "LARGE", 2**26)
+    _, trace = learn(given, start, NOTHING, settings)
+    assert [int(step) for step, *_ in trace.about["history"]] == [0, 12, 24]
 
 
 def planted() -> tuple[Model, MatcherInput]:

@@ -244,7 +244,8 @@ def _head_table(
     """
     moved = mixture.move(name)
     (k, *others) = mixture.moving
-    if others or mixture.weights[k] == 0 or moved[k] is mixture.ends[k][name]:
+    own = moved[k].data_ptr() != mixture.ends[k][name].data_ptr()  # may be written into
+    if others or mixture.weights[k] == 0 or not own:
         return mixture.join(moved), lambda p, whole: [p @ each for each in moved]
     weight, apart = mixture.weights[k], [j for j in range(len(moved)) if j != k]
     table = moved[k].mul_(weight)
