@@ -16,6 +16,7 @@ import psutil
 
 from lmc_core.errors import BadInput
 from lmc_core.matching.learned.by_layer import half_precision
+from lmc_core.matching.learned.charts import SMOOTH
 from lmc_core.matching.learned.learner import LARGE, LATENTS, count_latents
 from lmc_core.matching.objective import HELD
 from lmc_core.models.config import Config
@@ -27,6 +28,8 @@ from lmc_core.symmetry.layout import Layout
 from lmc_core.tasks import evaluator
 
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
+# numbers for each of a map's: parameter, slope and SOAP's six; all but the slope again for the best
+OF_A_MAP = 8 + 7
 SCRATCH = 300_000_000  # bytes that forward passes and temporaries take beside the outputs
 CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -147,9 +150,18 @@ def learning(layout: Layout, each: int) -> int:
     """
     sizes = {name: math.prod(shape) for name, shape in layout.shapes.items()}
     if sum(sizes.values()) >= LARGE:  # they run layer by layer
-        number = SINGLE if half_precision("cpu") is None else HALF
-        # both ends, the largest table moved and mixed with its slope; B while it is brought over
-        return 2 * number * each + 3 * number * max(sizes.values()) + SINGLE * each
+        number, largest = SINGLE if half_precision("cpu") is None else HALF, max(sizes.values())
+        # what is mixed of all layers is kept in half precision; two tables are no layers
+        formed = max(0, each - 2 * largest) if number == HALF else 0
+        maps = sum(
+            space.copies * space.size**2
+            for space in layout.spaces.values()
+            if space.largest in SMOOTH
+        )
+        # both ends, the largest table mixed; maps with their gradients and averages, and the best;
+        # B while it is brought over
+        held = number * (2 * each + formed + largest) + OF_A_MAP * SINGLE * maps
+        return held + SINGLE * each
     # copies that are moved, their mixture, and the gradients of both; latents with theirs and two
     # averages
     kinds = ("residual", "units")

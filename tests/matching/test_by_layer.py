@@ -119,19 +119,19 @@ def test_half_precision_off_the_middle_keeps_loss_slopes_and_ends(
     loss, _ = found.find_slopes(examples, None, (0.3, 0.7), False)
     for end, kept in zip(found.ends, before, strict=True):
         assert all(torch.equal(end[name], kept[name]) for name in kept)
-    rounded = [
+    there, here = (
         each.with_state({n: t.float() for n, t in end.items()})
         for each, end in zip((a, b), found.ends, strict=True)
-    ]
+    )
     stretch = found.charts[1].stretch
-    wanted, gradients = find_exactly(*rounded, classes, examples, stretch, 0.7)
-    _, elsewhere = find_exactly(*rounded, classes, examples, stretch, 0.6)
+    wanted, gradients = find_exactly(there, here, classes, examples, stretch, 0.7)
+    _, elsewhere = find_exactly(there, here, classes, examples, stretch, 0.6)
     assert float(loss) == pytest.approx(wanted, abs=0.01)
 
-    def differ(name: str, there: dict[str, Tensor]) -> float:
+    def differ(name: str, others: dict[str, Tensor]) -> float:
         parameter = found.charts[1].get_parameter(name)
         assert parameter.grad is not None
-        return float((parameter.grad.double() - there[name]).norm() / there[name].norm())
+        return float((parameter.grad.double() - others[name]).norm() / others[name].norm())
 
     for each in gradients:
         assert differ(each, gradients) < 0.1

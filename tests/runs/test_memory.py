@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from lmc_core.analysis import memory
 from lmc_core.analysis.memory import estimate_pair
@@ -106,6 +107,19 @@ def test_learning_takes_more_than_matching(tiny_gpt2_pair: tuple[Path, Path]) ->
         < estimate_pair(a, learned=True).align
         == estimate_pair((a, b), learned=True).align
     )
+
+
+def test_a_large_learner_takes_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bfloat16 `python benchmarks/learned.py --width 1024 --layers 24 --heads 16` held 2.88 GB,
+    B not brought over in it.
+    """
+    monkeypatch.setattr(memory, "half_precision", lambda device: torch.bfloat16)
+    layout = GPT2.layout(MEDIUM)
+    each = 354_823_168 + 50257 * 1024
+    found = memory.learning(layout, each) - memory.SINGLE * each + memory.SCRATCH
+    assert found == pytest.approx(2.88e9, rel=0.1)
+    monkeypatch.setattr(memory, "half_precision", lambda device: None)
+    assert memory.learning(layout, each) > memory.SINGLE * 3 * each  # ends in float32
 
 
 def test_the_memory_of_a_request_knows_of_learning(tiny_gpt2_pair: tuple[Path, Path]) -> None:
