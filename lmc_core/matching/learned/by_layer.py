@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.checkpoint import checkpoint
 
 from lmc_core.large_blocks import return_freed
-from lmc_core.matching.learned.head_loss import HeadLoss
+from lmc_core.matching.learned.head_loss import head_loss
 from lmc_core.matching.learned.mixture import Mixture
 from lmc_core.models.functional import Forward
 from lmc_core.symmetry.arithmetic import has_fast_bfloat16
@@ -98,7 +98,7 @@ class ByLayer:
         with self._ready(mixture, inputs, head := _Head()):
             self.forward(inputs)
         assert head.hidden is not None
-        return HeadLoss.apply(head.hidden, mixture, head.name, head.bias, targets)
+        return head_loss(head.hidden, mixture, head.name, head.bias, targets)
 
     def _splits(self, mixture: Mixture, inputs: Tensor) -> bool:
         """Whether the outputs are those of a head, with nothing behind it; found out once."""

@@ -1,5 +1,5 @@
-"""The loss behind the head of a mixture, a few tokens at a time: neither the logits of a whole batch
-nor a gradient of the table's size is held.
+"""The loss behind the head of a mixture, a few tokens at a time: neither the logits of a whole
+batch nor a gradient of the table's size is held.
 """
 
 from __future__ import annotations
@@ -14,6 +14,21 @@ from lmc_core.matching.learned.mixture import Mixture
 from lmc_core.tasks.task import IGNORED
 
 LOGITS = 2**22  # numbers of logits that are held at once: 16 MB, and half as much again
+
+
+def head_loss(
+    hidden: Tensor, mixture: Mixture, name: str, bias: Tensor | None, targets: Tensor
+) -> Tensor:
+    """Mean cross-entropy behind a head over the targets that count, in nats, `[]`.
+
+    Args:
+        hidden: what the head gets, `[..., d]`.
+        mixture: that the head is a part of; its slopes take note of the head's maps.
+        name: of the head's table, which lies by rows.
+        bias: of the head, `[tokens]`, if it has one.
+        targets: `[...]`.
+    """
+    return _HeadLoss.apply(hidden, mixture, name, bias, targets)
 
 
 class _Context(FunctionCtx):
@@ -49,7 +64,7 @@ def _head_table(
     return table, slopes_of
 
 
-class HeadLoss(torch.autograd.Function):
+class _HeadLoss(torch.autograd.Function):
     """The loss behind a head, with the slopes of its maps, a few tokens at a time.
 
     With p the probabilities less the target, over the number of targets, dL / dh = p (sum_k w_k
