@@ -181,7 +181,7 @@ def train(setting: Setting, seed: int, folder: Path) -> Model:
     file = folder / f"{setting.name}-s{seed}.safetensors"
     if not file.exists():
         begin = time.process_time()
-        _fit(setting, model, module, make_batches(setting.recipe(seed), subset=True))
+        fit(setting, model, module, make_batches(setting.recipe(seed), subset=True))
         print(f"{file.stem} {time.process_time() - begin:.0f} s of CPU", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
         model.with_state({n: t.detach() for n, t in module.state_dict().items()}).save(
@@ -191,7 +191,7 @@ def train(setting: Setting, seed: int, folder: Path) -> Model:
     return model.with_state(load_file(file))
 
 
-def _fit(setting: Setting, model: Model, module: nn.Module, batches: Iterator[Examples]) -> None:
+def fit(setting: Setting, model: Model, module: nn.Module, batches: Iterator[Examples]) -> None:
     module.requires_grad_(True).train()
     matrices = [p for p in module.parameters() if p.ndim > 1]
     others = [p for p in module.parameters() if p.ndim < 2]
