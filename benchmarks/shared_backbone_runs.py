@@ -93,7 +93,7 @@ class Setting:
         steps: of AdamW; the rate rises for a tenth of them and falls linearly to zero.
         batch: examples a step.
         rate: the peak rate.
-        decay: weight decay of the matrices.
+        decay: weight decay of everything but single vectors.
         length: window of a text task, in tokens.
     """
 
@@ -192,6 +192,14 @@ def train(setting: Setting, seed: int, folder: Path) -> Model:
 
 
 def fit(setting: Setting, model: Model, module: nn.Module, batches: Iterator[Examples]) -> None:
+    """Train the mixtures of a module in place.
+
+    Args:
+        setting: how.
+        model: that the module is of, for how its outputs are computed.
+        module: with parameters in its mixtures alone.
+        batches: of the training split.
+    """
     module.requires_grad_(True).train()
     matrices = [p for p in module.parameters() if p.ndim > 1]
     others = [p for p in module.parameters() if p.ndim < 2]
