@@ -151,8 +151,21 @@ def estimate_lazy_curve(
     one = count_outputs(family, config, 1, length)
     outputs = SINGLE * max(one, min(BATCH_OUTPUTS, BATCH * one))
     part = _largest_part(layout) * (2 * (SINGLE if aligned else stored) + SINGLE)
-    maps = _maps(layout) if aligned else 0
+    maps = _maps(layout) + SINGLE * _largest_of_experts(layout) if aligned else 0
     return LIBRARIES + maps + part + held + outputs + SINGLE * LOGITS
+
+
+def _largest_of_experts(layout: Layout) -> int:
+    """Numbers of the largest parameter that all experts of a mixture share: one copy while it is
+    moved. Of a network without experts 0, as its matrices are small beside a layer.
+    """
+    names = {
+        block.parameter
+        for block in layout.blocks
+        for axis in block.axes
+        if axis.space and layout.spaces[axis.space].kind == "experts"
+    }
+    return max((math.prod(layout.shapes[name]) for name in names), default=0)
 
 
 def _largest_part(layout: Layout) -> int:

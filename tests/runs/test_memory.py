@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from lmc_core.analysis import memory
+from lmc_core.analysis.lazy_memory import estimate_lazy_curve
 from lmc_core.analysis.memory import estimate_pair
 from lmc_core.errors import BadInput
 from lmc_core.models.families.gpt2 import GPT2
+from lmc_core.models.families.mixtral import MIXTRAL
 from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.many import make_group_request
@@ -120,6 +122,20 @@ def test_a_large_learner_takes_what_was_measured(monkeypatch: pytest.MonkeyPatch
     assert found == pytest.approx(2.88e9, rel=0.1)
     monkeypatch.setattr(memory, "half_precision", lambda device: None)
     assert memory.learning(layout, each) > memory.SINGLE * 3 * each  # ends in float32
+
+
+def test_matched_mixtures_take_one_copy_of_their_largest_parameter_more() -> None:
+    """`python benchmarks/large_curve.py --size "0.5B of experts" --method weight --windows 4 --tokens
+    64 --points 5` held 0.91 GB, and 0.50 GB of the plain pair.
+    """
+    words = {"model_type": "mixtral", "vocab_size": 50304, "hidden_size": 1024}
+    sizes = {"num_hidden_layers": 8, "num_attention_heads": 16, "num_key_value_heads": 8}
+    experts = {"intermediate_size": 2048, "num_local_experts": 8, "num_experts_per_tok": 2}
+    config = MIXTRAL.config({**words, **sizes, **experts, "max_position_embeddings": 2048})
+    plain, matched = (
+        estimate_lazy_curve(MIXTRAL, config, 2, aligned, 64, 20) for aligned in (False, True)
+    )
+    assert plain == pytest.approx(0.50e9, rel=0.1) and matched == pytest.approx(0.91e9, rel=0.1)
 
 
 def test_the_memory_of_a_request_knows_of_learning(tiny_gpt2_pair: tuple[Path, Path]) -> None:
