@@ -80,7 +80,9 @@ def take(address: str, folder: Path, only: str | None) -> None:
                         timeout=LIMIT,
                     )
                     page.wait_for_function("document.fonts.ready.then(() => true)")
-                    page.screenshot(path=folder / f"{name}-{size}-{scheme}.png")
+                    # colours that still fade in are taken to their end
+                    file = folder / f"{name}-{size}-{scheme}.png"
+                    page.screenshot(path=file, animations="disabled")
                     context.close()
         browser.close()
 
