@@ -15,8 +15,8 @@ on random windows:
 Printed are the seconds of the alignment and of the curve (by the clock, and of the processor), the
 most memory of its own (RssAnon above that of the imported libraries) in the whole run and in the
 curve alone, what is announced for the streamed way, and the largest difference of the losses from
-those of the first way. Of mixtures of experts the routers are followed as well, as `lmc barrier` does. The routers of mixtures
-of experts are followed as well, as `lmc barrier` does.
+those of the first way. The routers of mixtures of experts are followed as well, as `lmc barrier`
+does.
 """
 
 from __future__ import annotations

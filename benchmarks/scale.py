@@ -176,7 +176,7 @@ def align(folders: list[str], arguments: argparse.Namespace) -> None:
 
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    for loaded in ("GPT2LMHeadModel", "GPTNeoXForCausalLM"):
+    for loaded in ("GPT2LMHeadModel", "GPTNeoXForCausalLM", "MixtralForCausalLM"):
         getattr(transformers, loaded)
     marks: list[tuple[float, float]] = []
     libraries = OwnMemory.now()

@@ -26,10 +26,9 @@ FRONT = -110  # degrees around the scene from where it is best seen
 SIDEWAYS = 0.25  # degrees higher that one goes rather than one degree around
 TURNS = range(-170, 180, 10)  # degrees around the scene that the camera may stand at
 LIFTS = (35, 42, 50, 58, 66, 75, 85)  # degrees above it
-APART, SPARSE = (
-    0.14,
-    0.3,
-)  # of two numbers of the axis of loss, in its lengths: seen from the side; at most
+# distance of two numbers of the axis of loss, in its lengths
+APART = 0.14  # seen from the side
+SPARSE = 0.3  # at most
 SQUARES = 4  # of the grid below the surface, along each side
 CLEAR = 0.02  # by which a line of sight passes above the surface
 RAISED = 0.012  # of the height: lines lie a little above the surface, or it would hide them

@@ -76,7 +76,11 @@ def test_running_cancel_and_failure(at, app):
 
 
 def test_done_shows_fan_ranks_costs_routing_numbers_and_files(done, app, key):
-    assert not done.exception and "The result is stored" in words(done) and len(charts(done)) == 5
+    assert (
+        not done.exception
+        and "The result is stored; it was computed on" in words(done)
+        and len(charts(done)) == 5
+    )
     found = app.store.get(key)
     assert found is not None
     fan = found.result["fans"][-1]
