@@ -43,6 +43,22 @@ def write_file(path: Path, content: bytes) -> None:
         draft.write_bytes(content)
 
 
+def look_anew(folder: Path) -> None:
+    """Have seen what other machines put into a folder meanwhile.
+
+    A file system of a network remembers what it did not find, NFS for 30 to 60 s. When the folder
+    is opened it asks its server whether that still holds, of a folder that it did not find either
+    when the one around that is opened.
+    """
+    try:
+        os.close(os.open(folder, os.O_RDONLY))
+    except FileNotFoundError:
+        if folder.parent != folder:
+            look_anew(folder.parent)
+    except OSError:  # a system that opens no folders
+        pass
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """An empty folder that takes its name when the body ends, and is gone when it fails.

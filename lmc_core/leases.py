@@ -183,8 +183,10 @@ class Lease(Exclusive):
             sign = read_change(self.path / name)
         except ValueError:  # not of a holder
             return False
-        except OSError:  # given back meanwhile
+        except FileNotFoundError:  # given back meanwhile
             return False
+        except OSError as error:  # what a server says in passing is no sign of death
+            sign = -(error.errno or 1)
         return _SILENCE.measure(str(self.path / name), sign) < SILENCE
 
 

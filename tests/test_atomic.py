@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from lmc_core.atomic import new_file, new_folder, write_file
+from lmc_core.atomic import look_anew, new_file, new_folder, write_file
 
 
 def test_a_file_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
@@ -44,3 +45,23 @@ def test_a_folder_that_fails_is_not_there(tmp_path: Path) -> None:
         (draft / "a").write_text("1")
         raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no folder is opened there")
+def test_looking_anew_opens_the_folder_or_the_first_one_around_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+    real = os.open
+
+    def watched(path: Path, *rest: int) -> int:
+        handle = real(path, *rest)
+        opened.append(path)
+        return handle
+
+    monkeypatch.setattr(os, "open", watched)
+    look_anew(tmp_path)
+    look_anew(tmp_path / "not" / "there")
+    assert opened == [tmp_path, tmp_path]
+    (tmp_path / "file").touch()
+    look_anew(tmp_path / "file" / "below")  # no folder: nothing to see, and no error

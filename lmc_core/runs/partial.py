@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from lmc_core import folders
-from lmc_core.atomic import new_file
+from lmc_core.atomic import look_anew, new_file
 from lmc_core.runs.result import is_key
 
 EVERY = 1.0  # seconds between two writes
@@ -51,6 +51,8 @@ class Unfinished:
 
     def read(self) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:
         """The facts and the arrays by name; None when there are none, or they cannot be read."""
+        if not self.path.exists():
+            look_anew(self.path.parent)
         found = _read(self.path)
         return _read(self.shipped) if found is None else found
 

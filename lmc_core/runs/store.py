@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from lmc_core import folders
+from lmc_core.atomic import look_anew
 from lmc_core.errors import StoreError
 from lmc_core.leases import Lease
 from lmc_core.locks import ELSEWHERE, NO_SPACE
@@ -85,6 +86,8 @@ class Store:
         """
         if not is_key(key):
             return None
+        if not (self.root / key).is_dir():
+            look_anew(self.root)
         for folder, shipped in ((self.root / key, False), (self.shipped / key, True)):
             try:
                 found = read(folder, shipped, check=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lmc_core.atomic import new_file
+from lmc_core.atomic import look_anew, new_file
 
 
 def save_state(path: Path, state: Mapping[str, object]) -> None:
@@ -32,7 +32,11 @@ def read_state(
         fingerprint: of what is trained.
         device: that tensors are brought to; by default the one they were written from.
     """
-    if path is None or not path.is_file():
+    if path is None:
+        return None
+    if not path.is_file():
+        look_anew(path.parent)
+    if not path.is_file():
         return None
     try:
         state = torch.load(path, weights_only=True, map_location=device)

@@ -46,3 +46,27 @@ def test_nothing_is_lost_or_computed_twice_though_workers_are_killed(tmp_path: P
             )
             == 1
         )
+
+
+def test_overlapping_notes_are_found(tmp_path: Path) -> None:
+    """What the contest counts as a job that two workers had at once, and what it does not."""
+
+    def note(*names: str) -> None:
+        (tmp_path / "notes" / "~".join(names)).touch()
+
+    (tmp_path / "notes").mkdir()
+    for notes in (
+        ("took", "1-here", "one after another", "1.0"),
+        ("gave", "1-here", "one after another", "2.0"),
+        ("took", "2-there", "one after another", "2.5"),
+        ("gave", "2-there", "one after another", "3.0"),
+        ("took", "3-here", "killed over it", "1.0"),
+        ("killed", "3-here", "", "1.5"),
+        ("took", "2-there", "killed over it", "1.6"),
+        ("gave", "2-there", "killed over it", "1.9"),
+        ("took", "4-here", "twice at once", "1.0"),
+        ("gave", "4-here", "twice at once", "2.0"),
+        ("took", "5-there", "twice at once", "1.5"),
+    ):
+        note(*notes)
+    assert contest.find_overlaps(tmp_path) == {"twice at once"}

@@ -343,6 +343,41 @@ def test_a_job_of_a_dead_machine_goes_to_another_one(
     assert job.state == "failed" and "was begun 3 times" in job.error
 
 
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EBADF, errno.EIO])
+def test_what_a_file_server_says_in_passing_is_asked_again(
+    jobs: Jobs, ask: Ask, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """NFS says so of a file that another machine replaces while it is read, and of its folder."""
+    request = ask()
+    claimed(jobs, request)
+    read, listed = JobFolder.read, os.listdir
+    left = {"read": 2, "list": 2}
+
+    def fail(what: str) -> None:
+        left[what] -= 1
+        if left[what] >= 0:
+            raise OSError(number, os.strerror(number))
+
+    def reading(folder: JobFolder, name: str) -> dict[str, object]:
+        if name.startswith("progress"):
+            fail("read")
+        return read(folder, name)
+
+    def listing(path: Path) -> list[str]:
+        if Path(path).name == request.key:
+            fail("list")
+        return listed(path)
+
+    monkeypatch.setattr(JobFolder, "read", reading)
+    monkeypatch.setattr(os, "listdir", listing)
+    assert state(jobs, request) == "running"
+    assert left["read"] < 0 and left["list"] < 0
+    monkeypatch.setattr("lmc_core.runs.jobs.files.TRIES", 4)
+    left["list"] = 1000  # it lasts
+    with pytest.raises(StoreError, match="cannot be used"):
+        jobs.get(request.key)
+
+
 def test_a_step_that_comes_too_late_changes_nothing(jobs: Jobs, ask: Ask) -> None:
     """A process that was held up between a look and its step finds another state."""
     request = ask()

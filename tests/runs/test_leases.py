@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -86,6 +87,25 @@ def test_a_holder_elsewhere_counts_as_dead_when_it_is_silent(
         assert not here.acquire(timeout=0.15)
     assert here.acquire(timeout=5)
     assert not there.held
+    here.release()
+
+
+def test_what_a_server_says_in_passing_is_no_death(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder elsewhere keeps its lease while its file cannot be read, unless that lasts."""
+    monkeypatch.setattr(leases, "SILENCE", 0.4)
+    here, there = Lease(tmp_path / "x.lease"), Lease(tmp_path / "x.lease")
+    monkeypatch.setattr(leases, "find_host", lambda: "there")
+    there.acquire()
+    monkeypatch.setattr(leases, "find_host", lambda: "here")
+
+    def refuse(path: Path) -> int:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(leases, "read_change", refuse)
+    assert not here.acquire() and there.held
+    assert here.acquire(timeout=5) and not there.held
     here.release()
 
 

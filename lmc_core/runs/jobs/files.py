@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 from urllib.parse import quote, unquote
 
-from lmc_core.atomic import write_file
+from lmc_core.atomic import look_anew, write_file
 
 ACTIVE = ("queued", "running")
 ENDED = ("done", "failed", "cancelled")
@@ -41,6 +41,8 @@ RANK = ("gone", *ACTIVE, *ENDED)  # a file that is being renamed may be listed u
 # what renaming a folder onto one that is not empty gives; or that it was done already
 TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOENT, *([errno.EACCES] if os.name == "nt" else [])}
 TRIES = 50  # of a look that meets such a change
+# what a file server may answer where another machine replaced or removed what is being read
+PASSING = {errno.ESTALE, errno.EBADF, errno.EIO}
 
 
 class Asked(TypedDict):
@@ -161,7 +163,15 @@ class JobFolder:
             try:
                 names = frozenset(os.listdir(self.path))
             except FileNotFoundError:
+                if attempt == 0:
+                    look_anew(self.path.parent)
+                    continue
                 return None, frozenset()
+            except OSError as error:
+                if error.errno not in PASSING or attempt == TRIES - 1:
+                    raise
+                time.sleep(0.0005 * attempt)
+                continue
             found = [state for name in names if (state := State.parse(name)) is not None]
             if len(found) == 1 or (not names and attempt > 2):
                 return found[0] if found else None, names
@@ -217,6 +227,7 @@ class JobFolder:
 
         Raises:
             FileNotFoundError: there is none.
+            OSError: it cannot be read, with a number among `PASSING` where it may be read later.
             ValueError: it is damaged.
         """
         content = json.loads((self.path / name).read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -13,7 +14,17 @@ from pathlib import Path
 from lmc_core import folders
 from lmc_core.errors import StoreError
 from lmc_core.locks import ELSEWHERE, NO_SPACE
-from lmc_core.runs.jobs.files import ACTIVE, ENDED, Asked, JobFolder, Listed, State, Told, quoted
+from lmc_core.runs.jobs.files import (
+    ACTIVE,
+    ENDED,
+    PASSING,
+    Asked,
+    JobFolder,
+    Listed,
+    State,
+    Told,
+    quoted,
+)
 from lmc_core.runs.jobs.job import Job, read_asked, read_job
 from lmc_core.runs.jobs.old_table import read_old_table
 
@@ -39,14 +50,16 @@ class Table:
         with self._errors():
             self._adopt_old()
             folder = self._folder(key)
-            for _ in range(20):
+            for attempt in range(20):
                 state, names = folder.look()
                 if state is None or state.name == "gone":
                     return None
                 try:
                     return read_job(folder, state, names)
-                except FileNotFoundError:  # it went on meanwhile
-                    continue
+                except OSError as error:  # it went on meanwhile
+                    if error.errno not in (errno.ENOENT, *PASSING):
+                        raise
+                    time.sleep(0.0005 * attempt)
                 except (ValueError, KeyError, TypeError):  # damaged, as by a loss of power
                     return None
         return None
