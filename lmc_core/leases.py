@@ -105,6 +105,31 @@ def read_change(path: Path) -> int:
         os.close(handle)
 
 
+def find_right(results: Path, key: str) -> Path:
+    """Where the lease lies whose holder computes the result of a key.
+
+    Args:
+        results: folder of the store.
+        key: of the request.
+    """
+    return results / ".locks" / f"{key}.lease"
+
+
+def take_from(path: Path, host: str, pid: int) -> None:
+    """Take a lease from a process that is known to have ended, so that nobody waits until it has
+    been silent for long enough.
+
+    Args:
+        path: of the lease.
+        host: where the process ran, as `find_host` names it.
+        pid: its number.
+    """
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path):
+            if name.split("~")[:2] == [_quote(host), str(pid)]:
+                (path / name).unlink()
+
+
 class Lease(Exclusive):
     """The right to do something, held by one at a time.
 

@@ -28,7 +28,7 @@ import numpy as np
 from lmc_core import folders
 from lmc_core.atomic import look_anew
 from lmc_core.errors import StoreError
-from lmc_core.leases import Lease
+from lmc_core.leases import Lease, find_right
 from lmc_core.locks import ELSEWHERE, NO_SPACE
 from lmc_core.look import PRODUCT
 from lmc_core.runs.computation import SUMMARY, named_as, restate
@@ -292,7 +292,7 @@ class Store:
         Raises:
             StoreError: the store's folder cannot be written.
         """
-        lease = Lease(self.root / ".locks" / f"{key}.lease")
+        lease = Lease(find_right(self.root, key))
         lease.acquire(timeout=None, waiting=waiting)
         try:
             yield

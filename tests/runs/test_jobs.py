@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from lmc_core.errors import BadInput, StoreError
+from lmc_core.leases import Lease, find_right
 from lmc_core.locks import FileLock
 from lmc_core.runs.jobs import Jobs
 from lmc_core.runs.jobs.files import JobFolder
@@ -341,6 +342,24 @@ def test_a_job_of_a_dead_machine_goes_to_another_one(
         time.sleep(0.3)
     (job,) = jobs.sweep(limit=0.2)
     assert job.state == "failed" and "was begun 3 times" in job.error
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), os.getpid() + 1], ids=["its own", "of another"])
+def test_who_takes_a_job_of_a_dead_machine_does_not_wait_for_its_lease(
+    jobs: Jobs, ask: Ask, home: Path, monkeypatch: pytest.MonkeyPatch, pid: int
+) -> None:
+    """The lease of that worker goes with the job; that of another process stays."""
+    right = find_right(home / "results", ask().key)
+    there, here = Lease(right), Lease(right)
+    elsewhere(monkeypatch, "there")
+    monkeypatch.setattr("lmc_core.leases.find_host", lambda: "there/1")
+    jobs.submit(ask())
+    assert jobs.claim("cpu:w", "cpu", pid) is not None and there.acquire()
+    elsewhere(monkeypatch, "here")
+    monkeypatch.setattr("lmc_core.leases.find_host", lambda: "here/1")
+    assert jobs.sweep() == [] and not here.acquire()
+    assert [job.state for job in jobs.sweep(is_dead=lambda job: True)] == ["queued"]
+    assert here.acquire() == (pid == os.getpid())
 
 
 @pytest.mark.parametrize("number", [errno.ESTALE, errno.EBADF, errno.EIO])

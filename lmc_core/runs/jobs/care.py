@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lmc_core.errors import LmcError
-from lmc_core.leases import Silence, find_host, find_start
+from lmc_core.leases import Silence, find_host, find_right, find_start, take_from
 from lmc_core.locks import holder
 from lmc_core.runs.jobs.files import ENDED, JobFolder, State, Told, obey_cancel
 from lmc_core.runs.jobs.job import LOCAL, Job, lock_path
@@ -73,6 +73,9 @@ class Care(Table):
                 state, names = folder.look()
                 if state is None or not state.runs(job.worker):
                     continue
+                # here a lease ends with its process
+                if job.pid is not None and job.host != find_host():
+                    take_from(find_right(self.path.parent / "results", job.key), job.host, job.pid)
                 if obey_cancel(folder, state):
                     done = self._close(folder, state, names, "cancelled", {})
                 elif job.remote and state.tries < RETRIES:
