@@ -9,7 +9,7 @@ same result.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 T = TypeVar("T")
@@ -35,17 +35,19 @@ def without_places(content: T) -> T:
     Args:
         content: dictionaries, lists, texts and numbers; left as it is.
     """
-    known = sorted(_known(content).items(), key=lambda pair: len(pair[0]), reverse=True)
+    texts: list[str] = []
+    _gather(content, texts)
+    known = sorted(_known(texts).items(), key=lambda pair: len(pair[0]), reverse=True)
     return cast(T, _replaced(content, known))
 
 
-def _known(content: object) -> dict[str, str]:
+def _known(texts: Sequence[str]) -> dict[str, str]:
     """The places that references name, with what is said instead: their last names, and nothing for
     the folders they lie in.
     """
     places = {
         found[2]
-        for text in _texts(content)
+        for text in texts
         if (found := OWN.fullmatch(text)) and re.search(r"[\\/]", found[2])
     }
     folders = {
@@ -61,16 +63,22 @@ def has_places(content: object) -> bool:
     return content != without_places(content)
 
 
-def _texts(content: object) -> Iterator[str]:
+def _gather(content: object, found: list[str]) -> None:
+    """Add the texts that may name a place: those with a slash, of either kind.
+
+    Results hold many more numbers and names than places, so the rest is left out here already.
+    """
     if isinstance(content, str):
-        yield content
+        if "/" in content or "\\" in content:
+            found.append(content)
     elif isinstance(content, dict):
         for name, value in content.items():
-            yield from _texts(name)
-            yield from _texts(value)
+            _gather(name, found)
+            _gather(value, found)
     elif isinstance(content, list | tuple):
         for value in content:
-            yield from _texts(value)
+            if not isinstance(value, float):  # most of what there is
+                _gather(value, found)
 
 
 def _replaced(content: object, known: Known) -> object:
@@ -79,11 +87,15 @@ def _replaced(content: object, known: Known) -> object:
     if isinstance(content, dict):
         return {_replaced(name, known): _replaced(value, known) for name, value in content.items()}
     if isinstance(content, list | tuple):
-        return type(content)(_replaced(value, known) for value in content)
+        return type(content)(
+            [value if isinstance(value, float) else _replaced(value, known) for value in content]
+        )
     return content
 
 
 def _short(text: str, known: Known) -> str:
+    if "/" not in text and "\\" not in text:
+        return text  # every place has a slash
     # these may hold spaces, which no pattern can tell from the end of a path
     for place, name in known:
         text = text.replace(place, name)

@@ -33,8 +33,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LMC_HOME", str(folder / "home"))
         texts = folder / "out.txt"
-        for key in KEYS:
-            assert _run(texts, "report", "everything", "--add", key) == 0
+        for key in KEYS:  # as JSON, or each would read all that were added before, to name them
+            assert _run(texts, "report", "everything", "--add", key, "--json") == 0
         page, archive = folder / "page.html", folder / "all.zip"
         assert _run(texts, "report", "everything", "--html", page, "--archive", archive) == 0
         assert _run(texts, "report", "everything") == 0
