@@ -24,6 +24,7 @@ class Attempts:
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self.clock = clock
         self.due: dict[str, float] = {}
+        self._first = 0.0  # no address is due before
 
     def full(self, client: str) -> bool:
         """Whether so many wrong tokens of an address wait that another is not looked at."""
@@ -33,7 +34,8 @@ class Attempts:
         """Count a wrong token; returns the seconds until it may be answered."""
         client = self._name(client)
         wait = self._ahead(client) + PAUSE
-        self.due[client] = self.clock() + wait
+        self.due[client] = due = self.clock() + wait
+        self._first = min(self._first, due)
         return wait
 
     def _ahead(self, client: str) -> float:
@@ -43,6 +45,8 @@ class Attempts:
         """The address, or "" once there are too many."""
         if client not in self.due and len(self.due) >= CLIENTS:
             now = self.clock()
-            self.due = {name: due for name, due in self.due.items() if due > now}
+            if now >= self._first:  # or none can be forgotten, and a guess need not look at all
+                self.due = {name: due for name, due in self.due.items() if due > now}
+                self._first = min(self.due.values(), default=now)
             return client if len(self.due) < CLIENTS else ""
         return client
