@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -55,6 +58,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def nobody_gets_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looking at a page starts no worker, which would outlive the test."""
     monkeypatch.setattr("lmc_core.runs.executors.local.Local.expect", lambda *asked: None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def packages_are_searched_once() -> Iterator[None]:
+    """Streamlit's test of a page makes a new runtime for each run of the page, which reads the
+    description of every installed package to find components: a sixth of a second, several times
+    in each test. What is installed does not change meanwhile.
+    """
+    if "streamlit.testing.v1" not in sys.modules:  # no test that was collected runs a page
+        yield
+        return
+    from streamlit.components.v2 import manifest_scanner
+
+    with pytest.MonkeyPatch.context() as patch:
+        found = cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", found)
+        yield
 
 
 def _pair(factory: pytest.TempPathFactory, family: str) -> tuple[Path, Path]:
