@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,8 +40,11 @@ def interpolated(simplex: SimplexNumbers, quantity: str, weights: Sequence[float
         quantity: a name in it, such as ``loss``.
         weights: of the three models, at least 0 and summing to 1.
     """
-    n = int(simplex["resolution"])
-    table = {tuple(round(n * w) for w in row): value for row, value in _grid(simplex, quantity)}
+    return _between(_grid(simplex, quantity), int(simplex["resolution"]), weights)
+
+
+def _between(table: Mapping[tuple[int, ...], float], n: int, weights: Sequence[float]) -> float:
+    """See `interpolated`; of a table by multiples of 1/n, which is made once for many places."""
     scaled = [n * w for w in weights]
     low = [min(math.floor(x + 1e-9), n) for x in scaled]
     rest = [x - k for x, k in zip(scaled, low, strict=True)]
@@ -59,14 +62,16 @@ def interpolated(simplex: SimplexNumbers, quantity: str, weights: Sequence[float
     )
 
 
-def _grid(simplex: SimplexNumbers, quantity: str) -> list[tuple[list[float], float]]:
-    """The points of the regular grid; the centre is one of them or was measured besides."""
+def _grid(simplex: SimplexNumbers, quantity: str) -> dict[tuple[int, ...], float]:
+    """The values on the regular grid, by the numbers of its steps; the centre is one of its points
+    or was measured besides.
+    """
     n = int(simplex["resolution"])
-    return [
-        (row, value)
+    return {
+        tuple(round(n * w) for w in row): value
         for row, value in zip(simplex["weights"], simplex[quantity], strict=True)
         if all(abs(n * w - round(n * w)) < 1e-6 for w in row)
-    ]
+    }
 
 
 def nearest(simplex: SimplexNumbers, weights: Sequence[float]) -> int:
@@ -194,13 +199,14 @@ def _surface(simplex: SimplexNumbers) -> tuple[np.ndarray, np.ndarray, np.ndarra
     x = np.linspace(-EDGE, 1 + EDGE, FINE)
     y = np.linspace(-EDGE, HIGH + EDGE, FINE)
     values = np.empty((len(y), len(x)))
+    table, n = _grid(simplex, "loss"), int(simplex["resolution"])
     for row, up in enumerate(y):
         for column, right in enumerate(x):
             third = up / HIGH
             second = right - third / 2
             weights = [max(0.0, w) for w in (1 - second - third, second, third)]
             total = sum(weights)
-            values[row, column] = interpolated(simplex, "loss", [w / total for w in weights])
+            values[row, column] = _between(table, n, [w / total for w in weights])
     return x, y, values
 
 
