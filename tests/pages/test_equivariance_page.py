@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from lmc_core.equivariance import run as measured
+from lmc_core.equivariance import tracing
 from lmc_core.equivariance.numbers import EquivarianceRequest
 from lmc_core.equivariance.page import controls as equivariance_controls
 from lmc_core.equivariance.page import cost as equivariance_cost
@@ -34,6 +36,16 @@ CLOSER = "Network that is looked at"
 FORMS = ["free", "strict", "equality", "resilient"]
 LABELS = ["Unconstrained", "Strictly equivariant", "Equality, c = 2", "Resilient, ρ = 0.1"]
 SHORT = {"steps": "100", "images": "50"}
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer points of planes and paths, and fewer records of a training: what the page shows of
+    them is the same, and networks are measured for longer than they are trained.
+    """
+    for name, value in {"SIDE": 5, "ROWS": 80, "SHARES": 7}.items():
+        monkeypatch.setattr(measured, name, value)
+    monkeypatch.setattr(tracing, "RECORDED", 20)
 
 
 @pytest.fixture
