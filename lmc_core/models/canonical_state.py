@@ -24,7 +24,14 @@ from torch import Tensor
 
 from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.side_by_side import side_by_side
-from lmc_core.symmetry.alignment import Alignment, act_on_block, chunks, is_identity
+from lmc_core.symmetry.alignment import (
+    Alignment,
+    act_on_block,
+    chunks,
+    is_identity,
+    moved_whole,
+    read_pieces,
+)
 from lmc_core.symmetry.canonical import (
     Blocks,
     Step,
@@ -205,11 +212,17 @@ class MovedState(LazyState):
                 axis.space in self._moving for axis in block.axes
             ):
                 continue
-            parts = chunks(self._layout.view({name: found}, block), block, self._moving)
+            whole = moved_whole(self._layout, self._moving)
+            parts = chunks(self._layout.view({name: found}, block), block, whole)
             moves = [partial(self._move, block, part) for part in parts]
             for _ in side_by_side(moves, found.device):
                 pass
         return found
+
+    def pieces(self, block: Block) -> Iterator[Tensor]:
+        """A moved block, as `CanonicalState.pieces` gives one."""
+        for part in read_pieces(self._layout, self._state, block):
+            yield act_on_block(self._layout, block, part.double(), self._moving).to(part.dtype)
 
     def _move(self, block: Block, part: Tensor) -> None:
         part.copy_(act_on_block(self._layout, block, part.double(), self._moving))

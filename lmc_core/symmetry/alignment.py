@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -105,6 +105,14 @@ def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -
         return iter((tensor,))
     longest = max(free, key=lambda i: tensor.shape[i])
     return iter(tensor.split(max(1, tensor.shape[longest] * CHUNK // tensor.numel()), longest))
+
+
+def moved_whole(layout: Layout, moving: Iterable[str]) -> set[str]:
+    """Spaces along which a block cannot be cut while some spaces move: these, and those around
+    them, every copy of which has a map of its own even where the copies stay in their places.
+    """
+    names = set(moving)
+    return names | {outer for name in names for outer in layout.path(name)}
 
 
 @runtime_checkable
@@ -198,6 +206,7 @@ class Alignment:
             )
         device = find_device(state)
         moving = {n: converted(e, device) for n, e in self.elements.items() if not is_identity(e)}
+        kept_whole = moved_whole(layout, moving)
         result = {
             name: tensor if in_place else tensor.clone().contiguous()
             for name, tensor in state.items()
@@ -206,7 +215,7 @@ class Alignment:
             if not any(axis.space in moving for axis in block.axes):
                 continue
             tensor = layout.view(result, block)
-            for part in chunks(tensor, block, moving):
+            for part in chunks(tensor, block, kept_whole):
                 part.copy_(act_on_block(layout, block, precise(part), moving))
         return result
 

@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 
 from lmc_core.errors import BadCheckpoint, BadInput, Inadmissible, Incompatible, UnknownName
 from lmc_core.matching.pair import canonical
+from lmc_core.models.canonical_state import MovedState
+from lmc_core.models.lazy import LazyState
 from lmc_core.models.model import Model
+from lmc_core.symmetry import alignment
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.symmetry.elements import (
     Invertible,
@@ -305,3 +308,22 @@ def test_a_map_found_in_float32_is_orthogonal_in_float64() -> None:
     assert float((found.values.mT @ found.values - eye).abs().max()) < 1e-14
     assert float((found.values - exact).abs().max()) < 1e-6
     assert torch.equal(converted(Orthogonal(exact), "cpu").tensors()["values"], exact)
+
+
+@every
+def test_planes_turn_in_heads_that_stay_where_they_are(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large block is cut along no space whose copies have maps of their own, heads that keep
+    their places among them.
+    """
+    drawn = draw(0, model)
+    around = set(drawn.within.values())
+    others = {n: e for n, e in drawn.elements.items() if n not in around}
+    turned = Alignment.of(model.layout.spaces, others)
+    whole = turned.apply(model.layout, model.state)
+    assert largest_difference(whole, dict(model.state)) > 0.1
+    monkeypatch.setattr(alignment, "CHUNK", 40)
+    assert largest_difference(turned.apply(model.layout, model.state), whole) < 1e-12
+    lazy = LazyState(model.state, lambda name: model.state[name].clone())
+    assert largest_difference(dict(MovedState(model.layout, lazy, turned)), whole) < 1e-12
