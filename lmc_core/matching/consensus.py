@@ -16,13 +16,17 @@ After the rewrite, matched elements keep lengths, so the norms are those of the 
 move. Moving all models by one element changes neither J nor what any mixture of them computes; it
 is used to let the first model stay.
 
+Of models that are read one parameter at a time nothing is kept but the alignments: a model as it is
+compared, where it stands, and the mean of the others are made block by block whenever they are
+looked at (`models.pieced`).
+
 Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, MergeMany) for permutations; Theus et al. 2025
 (arXiv 2506.22712) for a universe of orthogonal maps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import torch
@@ -32,9 +36,11 @@ from lmc_core.matching.objective import Objective
 from lmc_core.matching.state import MatchingState
 from lmc_core.matching.weight import ALL, WeightSettings
 from lmc_core.matching.weight_search import make_objective, match_weights
-from lmc_core.symmetry.alignment import Alignment
+from lmc_core.models.lazy import is_lazy
+from lmc_core.models.pieced import PiecedState, mean, moved
+from lmc_core.symmetry.alignment import Alignment, read_pieces
 from lmc_core.symmetry.arithmetic import find_device
-from lmc_core.symmetry.layout import Layout, State
+from lmc_core.symmetry.layout import Block, Layout, State
 from lmc_core.symmetry.spaces import Classes
 
 Tell = Callable[[float], None]
@@ -57,14 +63,25 @@ class Consensus:
         self, layout: Layout, states: Sequence[State], classes: Classes, masks: Mapping[str, Tensor]
     ):
         self.layout, self.classes, self.masks = layout, classes, masks
-        self.units = [self._in_units(state) for state in states]
-        self.device = find_device(states[0])
+        lazy = is_lazy(states[0])  # such parameters come to the CPU
+        self.device = torch.device("cpu") if lazy else find_device(states[0])
+        self.units: list[State] = [self._in_units(state) for state in states]
         self.found = [Alignment.of(layout.spaces, device=self.device) for _ in states]
 
-    def _in_units(self, state: State) -> dict[str, Tensor]:
+    def _in_units(self, state: State) -> State:
         problem = make_objective(
             self.layout, state, state, self.classes, WeightSettings(), self.masks
         )
+        if is_lazy(state):
+
+            def make(block: Block) -> Iterator[Tensor]:
+                if block.name not in problem.weights:
+                    yield from read_pieces(self.layout, state, block)
+                    return
+                for part in problem.parts(block, 0):
+                    yield part * problem.weights[block.name] ** 0.5
+
+            return PiecedState(self.layout, state, make, problem.precision)
         scaled = {
             name: tensor.to(problem.precision, copy=True).contiguous()
             for name, tensor in state.items()
@@ -75,12 +92,21 @@ class Consensus:
             )
         return scaled
 
-    def moved(self, found: Sequence[Alignment]) -> list[dict[str, Tensor]]:
+    def moved(self, found: Sequence[Alignment]) -> list[State]:
         """The models, as they are compared, where some alignments bring them."""
         return [
-            alignment.apply(self.layout, unit)
-            for alignment, unit in zip(found, self.units, strict=True)
+            self._move(alignment, unit) for alignment, unit in zip(found, self.units, strict=True)
         ]
+
+    def _move(self, alignment: Alignment, state: State) -> State:
+        if isinstance(state, PiecedState):
+            return moved(self.layout, state, alignment, state.dtype)
+        return alignment.apply(self.layout, state)
+
+    def _mean(self, states: Sequence[State]) -> State:
+        if isinstance(states[0], PiecedState):
+            return mean(self.layout, states, states[0].dtype)
+        return {name: torch.stack([each[name] for each in states]).mean(0) for name in states[0]}
 
     def objective(self, states: Sequence[State]) -> float:
         """J, as a share of the largest possible."""
@@ -91,8 +117,8 @@ class Consensus:
         return sum(pairs) / len(pairs)
 
     def pairs(self, onto: int | None, progress: Tell) -> dict[tuple[int, int], Alignment]:
-        """Weight matching of pairs: (i, j) -> what moves model j onto model i; of all, or onto
-        model `onto` alone.
+        """Weight matching of pairs: (i, j) -> what moves model j onto model i, i < j; of all, or
+        onto model `onto` alone.
         """
         found: dict[tuple[int, int], Alignment] = {}
         wanted = [
@@ -106,7 +132,6 @@ class Consensus:
             found[i, j], _ = match_weights(
                 self.layout, self.units[i], self.units[j], self.classes, PAIRS, progress=tell
             )
-            found[j, i] = found[i, j].inverse()
         return found
 
     def onto(self, reference: int | None, progress: Tell) -> tuple[int, dict[int, float]]:
@@ -117,14 +142,25 @@ class Consensus:
             Which one, and J of each that was tried.
         """
         pairs = self.pairs(reference, progress)
-        tried: dict[int, tuple[float, list[Alignment]]] = {}
         one = Alignment.of(self.layout.spaces, device=self.device)
-        for chosen in range(len(self.units)) if reference is None else (reference,):
-            found = [one if k == chosen else pairs[chosen, k] for k in range(len(self.units))]
-            tried[chosen] = self.objective(self.moved(found)), found
-        best = max(tried, key=lambda chosen: tried[chosen][0])
-        self.found = tried[best][1]
-        return best, {chosen: value for chosen, (value, _) in tried.items()}
+
+        def onto_it(chosen: int) -> list[Alignment]:
+            return [
+                one
+                if k == chosen
+                else pairs[chosen, k]
+                if chosen < k
+                else pairs[k, chosen].inverse()
+                for k in range(len(self.units))
+            ]
+
+        tried = {
+            chosen: self.objective(self.moved(onto_it(chosen)))
+            for chosen in (range(len(self.units)) if reference is None else (reference,))
+        }
+        best = max(tried, key=lambda chosen: tried[chosen])
+        self.found = onto_it(best)
+        return best, tried
 
     def settle(self, rounds: int, tolerance: float, progress: Tell) -> list[float]:
         """Visit every model in turn, matching it onto the mean of the others, until a round adds
@@ -138,13 +174,13 @@ class Consensus:
         for number in range(rounds):
             kept = list(self.found)
             for k, state in enumerate(states):
-                others = [other for j, other in enumerate(states) if j != k]
-                mean = {
-                    name: torch.stack([other[name] for other in others]).mean(0) for name in state
-                }
-                step, _ = match_weights(self.layout, mean, state, self.classes, VISIT)
-                states[k] = step.apply(self.layout, state)
+                mean_of_others = self._mean([each for j, each in enumerate(states) if j != k])
+                step, _ = match_weights(self.layout, mean_of_others, state, self.classes, VISIT)
                 self.found[k] = step.compose(self.found[k])
+                if isinstance(state, PiecedState):  # it is moved once, by all that has moved it
+                    states[k] = self._move(self.found[k], self.units[k])
+                else:
+                    states[k] = step.apply(self.layout, state)
                 progress(min(1.0, (number + (k + 1) / len(states)) / rounds))
             value = self.objective(states)
             # only where a visit does not begin where the model stands (latent streams)

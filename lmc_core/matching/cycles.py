@@ -11,8 +11,8 @@ by construction. Maps that were found pair by pair have no reason to (Crisostomi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, permutations
 
 import torch
 
@@ -21,14 +21,30 @@ from lmc_core.symmetry.alignment import Alignment
 Maps = Mapping[tuple[int, int], Alignment]  # (i, j) -> what moves model j onto model i
 
 
+class _Between(Mapping[tuple[int, int], Alignment]):
+    """The map of a pair, made when it is asked for: all at once take memory with the square of the
+    number of models.
+    """
+
+    def __init__(self, alignments: Sequence[Alignment]) -> None:
+        self._alignments = alignments
+
+    def __getitem__(self, pair: tuple[int, int]) -> Alignment:
+        i, j = pair
+        if i == j or not {i, j} <= set(range(len(self._alignments))):
+            raise KeyError(pair)
+        return self._alignments[i].inverse().compose(self._alignments[j])
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return permutations(range(len(self._alignments)), 2)
+
+    def __len__(self) -> int:
+        return len(self._alignments) * (len(self._alignments) - 1)
+
+
 def between(alignments: Sequence[Alignment]) -> Maps:
     """The maps between all models, from their alignments into one frame."""
-    return {
-        (i, j): alignments[i].inverse().compose(alignments[j])
-        for i in range(len(alignments))
-        for j in range(len(alignments))
-        if i != j
-    }
+    return _Between(alignments)
 
 
 def cycle_error(maps: Maps) -> float:

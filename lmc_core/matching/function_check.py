@@ -25,6 +25,8 @@ class FunctionCheck:
         in_place: whether the models are written into, so that they cannot be run again in float64
             to tell rounding from more.
         device: where models run.
+        again: whether models are run once more when they are compared, so that no outputs are kept
+            meanwhile; of lazily read ones, which nothing writes into.
     """
 
     def __init__(
@@ -33,16 +35,17 @@ class FunctionCheck:
         inputs: Tensor,
         in_place: bool = False,
         device: torch.device | str = "cpu",
+        again: bool = False,
     ):
         begin = time.perf_counter()
         forbid_tf32(device)
         self.models, self.inputs, self.in_place = models, inputs.to(device), in_place
-        self.before = [run(model, self.inputs) for model in models]
+        self.before = [] if again else [run(model, self.inputs) for model in models]
         self.seconds = time.perf_counter() - begin
 
     def keeps(self, number: int, moved: Model) -> bool:
         """Whether one of the models, moved to somewhere, computes what it did but for rounding."""
-        error = relative_difference(self.before[number], run(in_float32(moved), self.inputs))
+        error = self._compare(number, in_float32(moved))
         return is_rounding(error, exact=self._exact(number, moved))
 
     def require(self, moved: Sequence[Model], single: Sequence[Model]) -> list[float]:
@@ -55,14 +58,16 @@ class FunctionCheck:
         Raises:
             FunctionChanged: if one is more than rounding.
         """
-        errors = [
-            relative_difference(was, run(model, self.inputs))
-            for was, model in zip(self.before, single, strict=True)
-        ]
+        errors = [self._compare(number, model) for number, model in enumerate(single)]
         for number, (model, error) in enumerate(zip(self.models, errors, strict=True)):
             exact = self._exact(number, moved[number])
             require_same_function(error, model.name, exact=exact)
         return errors
+
+    def _compare(self, number: int, moved: Model) -> float:
+        """How far the outputs of a model that was moved are from what it gave before."""
+        kept = self.before[number] if self.before else run(self.models[number], self.inputs)
+        return relative_difference(kept, run(moved, self.inputs))
 
     def _exact(self, number: int, moved: Model) -> Callable[[], float] | None:
         """Measures the difference in float64, of a model that is not rounded yet."""

@@ -19,11 +19,13 @@ from lmc_core.matching.matcher_input import ManyInput
 from lmc_core.matching.method import learns
 from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.matching.trace import Trace
+from lmc_core.models.canonical_state import MovedState
 from lmc_core.models.common import alike_untied, in_float32, require_compatible
 from lmc_core.models.forward import few_enough
-from lmc_core.models.lazy import shapes
+from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
+from lmc_core.models.pieced import mean
 from lmc_core.models.rows import extended, in_shared_rows
 from lmc_core.numbers import describe_change, number, seconds
 from lmc_core.progress import Progress
@@ -73,10 +75,12 @@ class AlignedModels:
 
     @property
     def centre(self) -> Model:
-        """The mean of the aligned models, an ordinary model of their class; further rows of its
-        tables are the first's.
+        """The mean of the aligned models, an ordinary model of their class, lazy where they are;
+        further rows of its tables are the first's.
         """
-        return extended(centre(self.models), self.written[0])
+        states = [model.state for model in self.models]
+        lazily = mean(self.models[0].layout, states) if is_lazy(states[0]) else None
+        return extended(centre(self.models, state=lazily), self.written[0])
 
     @property
     def written(self) -> tuple[Model, ...]:
@@ -156,7 +160,8 @@ def align_models(
     begin = time.perf_counter()
     models = whole_forms(models)
     chosen = choose_classes(models[0].layout.spaces, classes)
-    check = FunctionCheck(models, few_enough(inputs, models[0]), device=device)
+    lazy = is_lazy(models[0].state)
+    check = FunctionCheck(models, few_enough(inputs, models[0]), device=device, again=lazy)
     wholes = tuple(canonical(model, chosen, device=device) for model in models)
     rewritten = tuple(in_shared_rows(wholes))
 
@@ -185,9 +190,13 @@ def _require_examples(method: str, settings: object, learning: Learning | None) 
 
 
 def _move(models: Sequence[Model], alignments: Sequence[Alignment]) -> Iterator[Model]:
-    """Each model where its alignment brings it."""
+    """Each model where its alignment brings it; a lazily read one when it is read."""
     for model, alignment in zip(models, alignments, strict=True):
-        yield model.with_state(alignment.apply(model.layout, model.state))
+        state = model.state
+        if isinstance(state, LazyState):
+            yield model.with_state(MovedState(model.layout, state, alignment))
+        else:
+            yield model.with_state(alignment.apply(model.layout, state))
 
 
 def unequal_rows(shared: Sequence[Model], wholes: Sequence[Model]) -> bool:

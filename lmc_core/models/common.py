@@ -167,10 +167,12 @@ def alike_untied(models: Sequence[Model]) -> list[Model]:
 
 def in_float32(model: Model, device: torch.device | str | None = None) -> Model:
     """The same model with parameters in float32, on a device; by default on their own. Lazily read
-    ones come to the CPU.
+    ones come to the CPU; a model that has them in float32 is what it was.
     """
     if is_lazy(model.state):
         device = None
+        if all(tensor.dtype is torch.float32 for tensor in shapes(model.state).values()):
+            return model
 
     def brought(name: str, tensor: Tensor) -> Tensor:
         stays = device is None or tensor.is_meta  # shapes of lazy parameters are nowhere

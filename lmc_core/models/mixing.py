@@ -58,20 +58,22 @@ def mixed(models: Sequence[Model], weights: Sequence[float]) -> Mapping[str, Ten
     return blend([model.state for model in models], lambda tensors: weighted(tensors, weights))
 
 
-def centre(models: Sequence[Model], name: str | None = None) -> Model:
+def centre(models: Sequence[Model], name: str | None = None, state: State | None = None) -> Model:
     """The mean of several models that have the same parameters, as a model of their class.
 
     Args:
         models: at least one; aligned before, or the mean is of no use.
         name: of the mean; by default the names of the models, joined.
+        state: the mean of their parameters, where it is made in another way; see `pieced.mean`.
 
     Raises:
         Incompatible: if their parameters differ in name or shape.
     """
     require_alike(models)
-    state = mixed(models, [1 / len(models)] * len(models))
+    if state is None:
+        state = dict(mixed(models, [1 / len(models)] * len(models)))
     return models[0].with_state(
-        dict(state), name=name or " + ".join(m.name for m in models), card=shared_card(models)
+        state, name=name or " + ".join(m.name for m in models), card=shared_card(models)
     )
 
 
