@@ -43,20 +43,25 @@ GRAMS = 5  # matrices of a stream in float64 while it is visited, beside those t
 
 
 def can_be_lazy(references: Sequence[str]) -> bool:
-    """Whether two models can be aligned by their weights without being held: files of plain
-    tensors, one architecture, the same sizes.
+    """Whether two models or more can be aligned by their weights without being held: files of
+    plain tensors, one architecture, the same sizes.
     """
-    if len(references) != 2 or any("+" in each for each in references):  # adapters are held
+    if len(references) < 2 or any("+" in each for each in references):  # adapters are held
         return False
     try:
         files = [path for each in references for path in find_files(each)]
-        (one, left), (two, right) = (configuration(each) for each in references)
+        (one, first), *others = (configuration(each) for each in references)
     except LmcError:  # said in full where they are loaded
         return False
-    if any(path.suffix in SUFFIXES for path in files) or one.name != two.name:
+    if any(path.suffix in SUFFIXES for path in files):
         return False
-    alike = left.get("architectures") == right.get("architectures")
-    return alike and one.layout(left).shapes == two.layout(right).shapes
+    shapes = one.layout(first).shapes
+    return all(
+        two.name == one.name
+        and config.get("architectures") == first.get("architectures")
+        and two.layout(config).shapes == shapes
+        for two, config in others
+    )
 
 
 def is_large(references: Sequence[str]) -> bool:
@@ -96,16 +101,49 @@ def estimate_lazy(
     read = table * (SINGLE + (stored if stored < SINGLE else 0))
     forward = 2 * outputs + max(read, table * SINGLE + FREED + outputs)
     side = torch.get_num_threads()  # tables that are looked at side by side, and layers
-    sizes = [math.prod(shape) for shape in layout.shapes.values()]
-    tied = family.rewrite(config).tied
-    if tied is not None and not tied.stays:  # the head is a matrix of its own then
-        sizes.append(math.prod(layout.shapes[tied.table]))
-    largest = sorted(sizes)[-side:]
+    largest = sorted(_sizes(family, config))[-side:]
     search = 2 * outputs + max(_stream(layout, stored, largest), _units(layout, side))
     # looked at once more for values that its type does not hold
     saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE if write else 0
     most = max(forward, search, saving)
     return LIBRARIES + _maps(layout) + most
+
+
+def estimate_lazy_group_of(references: Sequence[str], examples: int, length: int) -> int:
+    """Bytes that bringing several models into one frame by their weights takes, read lazily, and
+    writing them with their mean; for the arguments see `estimate_lazy_pair`.
+    """
+    family, config = configuration(references[0])
+    stored = _stored(references, family, config)
+    return estimate_lazy_group(family, config, stored, len(references), examples, length)
+
+
+def estimate_lazy_group(
+    family: Family, config: Config, stored: int, count: int, examples: int, length: int
+) -> int:
+    """The same for so many models of a configuration.
+
+    Besides what two models take there are the maps of all, and in place of a parameter of one side
+    the mean of those of the others; no outputs are kept while models are matched.
+
+    Args:
+        family: of all models.
+        config: of all models.
+        stored: bytes of a number in their files.
+        count: of the models.
+        examples: that the function checks would run on.
+        length: tokens of one.
+    """
+    layout = family.layout(config)
+    outputs = SINGLE * count_outputs(family, config, examples, length)
+    sizes = _sizes(family, config)
+    table, side = max(sizes), torch.get_num_threads()
+    read = table * (SINGLE + (stored if stored < SINGLE else 0))
+    forward = outputs + max(read, table * SINGLE + FREED + outputs)
+    visit = _stream(layout, stored, sorted(sizes)[-side:], SINGLE + stored)
+    saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE
+    most = max(forward, visit, _units(layout, side), saving)
+    return LIBRARIES + estimate_group_maps(layout, count) + most
 
 
 def estimate_curve_of(
@@ -207,12 +245,48 @@ def _maps(layout: Layout) -> int:
     return total
 
 
-def _stream(layout: Layout, stored: int, largest: Sequence[int]) -> int:
+def estimate_group_maps(layout: Layout, count: int) -> int:
+    """Bytes of the maps of several models: of each its canonical form, and at the most either what
+    moves every model onto every other and onto the one that is tried, or where each has been before
+    a round and is now.
+    """
+    inner = stream = 0
+    for space in layout.spaces.values():
+        if space.within is not None and space.kind not in ("units", "queries", "experts"):
+            inner += space.copies * space.size**2
+        elif space.within is None and space.kind == "residual":
+            stream += space.copies * space.size**2
+    searched = DOUBLE + SINGLE
+    pairs = count * (count - 1) // 2 * DOUBLE
+    onto = count * (DOUBLE + SINGLE)
+    visits = count * (2 * DOUBLE + SINGLE) + searched
+    most = max(pairs + max(onto, searched), visits)
+    return (inner + stream) * most + 2 * SINGLE * count * inner
+
+
+def _sizes(family: Family, config: Config) -> list[int]:
+    """Numbers of every parameter while models are matched."""
+    shapes = family.layout(config).shapes
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    tied = family.rewrite(config).tied
+    if tied is not None and not tied.stays:  # the head is a matrix of its own then
+        sizes.append(math.prod(shapes[tied.table]))
+    return sizes
+
+
+def _stream(layout: Layout, stored: int, largest: Sequence[int], first: int | None = None) -> int:
     """Bytes for a visit of the residual stream: of both models the parameters that threads read
     side by side, of which there are so many numbers, and sums.
+
+    Args:
+        layout: of both models.
+        stored: bytes of a number in their files.
+        largest: numbers of the largest parameters.
+        first: bytes of a number of the two that are there at once; by default both as they are
+            stored.
     """
     width = max((s.size for s in layout.spaces.values() if s.kind == "residual"), default=0)
-    read = sum(2 * size * stored + PIECES * min(size, CHUNK) for size in largest)
+    read = sum(size * (first or 2 * stored) + PIECES * min(size, CHUNK) for size in largest)
     waiting = AHEAD * len(largest) if len(largest) > 1 else 1
     return read + (GRAMS + waiting) * DOUBLE * width**2
 

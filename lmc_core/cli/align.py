@@ -60,7 +60,7 @@ from lmc_core.runs.kinds.many import make_group_request
 from lmc_core.runs.request import ModelsRequest
 from lmc_core.symmetry.alignment import Alignment
 from lmc_core.tasks import Task
-from lmc_core.tasks.class_order import in_order_of
+from lmc_core.tasks.class_order import in_one_order, in_order_of
 
 
 class Beginning(TypedDict):
@@ -197,7 +197,7 @@ def align_two(
         device=arguments.device,
         examples=CHECKED,
         measured=False,
-        models=None if opened is None else opened.models,
+        models=None if opened is None else (opened.models[0], opened.models[1]),
         through=arguments.through,
     )
     say_memory(bar, estimate_memory(request).align if opened is None else opened.needed)
@@ -238,21 +238,28 @@ def align_models(
         arguments: with everything else.
         bar: where to report.
     """
+    settings = dict(arguments.settings)
+    opened = open_lazily(references, method, arguments.device, arguments.length, settings)
     request = make_group_request(
         references,
         task=arguments.task,
         length=arguments.length,
         classes=choose_classes(references[0], arguments.classes),
         method=method,
-        settings=dict(arguments.settings),
+        settings=settings,
         learn=arguments.learn,
         seed=arguments.seed,
         device=arguments.device,
         examples=CHECKED,
         measured=False,
+        models=None if opened is None else opened.models,
     )
-    say_memory(bar, estimate_memory(request).peak)
-    models, task, examples = open_inputs(request)
+    say_memory(bar, estimate_memory(request).peak if opened is None else opened.needed)
+    if opened is None:
+        models, task, examples = open_inputs(request)
+    else:
+        models = in_one_order(opened.models)
+        task, examples = open_data(request, models)
     same = common_weights(models)
     outputs = Outputs.of(models, examples.first(CHECKED).inputs)
     aligned = cache.align_models(request, models, examples, task, bar.report)

@@ -1,12 +1,20 @@
-"""Two large models that `lmc align` reads one parameter at a time, and writes so."""
+"""Large models that `lmc align` reads one parameter at a time, and writes so."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from lmc_core.analysis.lazy_memory import can_be_lazy, estimate_lazy_pair, is_large
+from lmc_core.analysis.lazy_memory import (
+    can_be_lazy,
+    estimate_lazy_group_of,
+    estimate_lazy_pair,
+    is_large,
+)
 from lmc_core.analysis.memory import require_room
+from lmc_core.matching.many import MOST
+from lmc_core.matching.method import learns
+from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.runs.inputs import CHECKED, find_device
@@ -15,37 +23,45 @@ from lmc_core.runs.request import WINDOW
 
 @dataclass(frozen=True)
 class Opened:
-    """Two models with lazy parameters.
+    """Two models or more with lazy parameters.
 
     Attributes:
         models: of which nothing is held.
         needed: bytes that aligning and writing them takes.
     """
 
-    models: tuple[Model, Model]
+    models: tuple[Model, ...]
     needed: int
 
 
 def open_lazily(
-    references: Sequence[str], method: str, device: str | None, length: int | None
+    references: Sequence[str],
+    method: str,
+    device: str | None,
+    length: int | None,
+    settings: Mapping[str, object] | None = None,
 ) -> Opened | None:
-    """Two models to be aligned without being held; None where they are small, or have to be held:
-    on a GPU, of two sizes or heads, or by a method that learns.
+    """Models to be aligned without being held; None where they are small, or have to be held: on a
+    GPU, of several sizes or heads, or by a method that learns.
 
     Args:
-        references: of both.
-        method: a name in `METHODS`.
+        references: of all of them.
+        method: a name in `METHODS` or `MANY_METHODS`.
         device: that was asked for.
         length: tokens of a window.
+        settings: of the method.
 
     Raises:
         BadInput: if there is less memory than is needed.
     """
-    if method != "weight" or find_device(device) != "cpu":
+    many = method in MANY_METHODS
+    by_weights = not learns(MANY_METHODS[method].configured(settings)) if many else False
+    if not (method == "weight" or by_weights) or find_device(device) != "cpu":
         return None
-    if not (can_be_lazy(references) and is_large(references)):
+    if len(references) > MOST or not (can_be_lazy(references) and is_large(references)):
         return None
-    needed = estimate_lazy_pair(references, CHECKED, length or WINDOW)
-    require_room(needed, f"Aligning {references[1]} onto {references[0]}")
-    first, second = (load(reference, lazy=True) for reference in references)
-    return Opened((first, second), needed)
+    estimate = estimate_lazy_group_of if many else estimate_lazy_pair
+    needed = estimate(references, CHECKED, length or WINDOW)
+    named = f"{len(references)} models" if many else f"{references[1]} onto {references[0]}"
+    require_room(needed, f"Aligning {named}")
+    return Opened(tuple(load(reference, lazy=True) for reference in references), needed)

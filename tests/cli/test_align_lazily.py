@@ -106,3 +106,66 @@ def test_half_precision_is_seen_in_the_size_of_the_files(pair: list[str], tmp_pa
     family, config = load(wide).family, load(wide).config
     exact = [lazy_memory.estimate_lazy(family, config, stored, 2, 8) for stored in (2, 4)]
     assert [half, single] == exact
+
+
+@pytest.fixture
+def group(tmp_path: Path, pair: list[str]) -> list[str]:
+    """A third model beside the pair."""
+    random_model("gpt_neox", 2, torch.float16).save(tmp_path / "c")
+    return [*pair, str(tmp_path / "c")]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [["reference"], ["reference", "--set", "reference=2"], ["universe", "--set", "steps=0"]],
+)
+def test_a_large_group_is_aligned_without_being_held(
+    group: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    asked: list[str],
+) -> None:
+    words = ["align", *group, "--method", *asked, "--device", "cpu", "--json", "--out"]
+    assert main([*words, str(tmp_path / "whole")]) == 0
+    eager = json.loads(capsys.readouterr().out)
+    monkeypatch.setattr(lazy_memory, "LARGE", 0)
+    monkeypatch.setattr(align, "open_inputs", lambda request: pytest.fail("models were held"))
+    said: list[int] = []
+    monkeypatch.setattr(align, "say_memory", lambda bar, count: said.append(count))
+    assert main([*words, str(tmp_path / "apart")]) == 0
+    lazy = json.loads(capsys.readouterr().out)
+    assert len(said) == 1 and said[0] > 0
+    assert lazy["objective"] == pytest.approx(eager["objective"], abs=1e-5)
+    assert lazy["found"] == eager["found"] and lazy["dtype"] == eager["dtype"] == "float16"
+    assert max(*lazy["function_errors"], *eager["function_errors"]) < 1e-5
+    assert lazy["written_errors"] == pytest.approx(eager["written_errors"], abs=2e-3)
+    for folder in (*lazy["folders"], "merged"):
+        one, other = (load_folder(tmp_path / name / folder) for name in ("whole", "apart"))
+        assert {t.dtype for t in other.state.values()} == {torch.float16}
+        for name, tensor in one.state.items():
+            difference = (tensor.float() - other.state[name].float()).abs().max()
+            assert difference < 2e-3 * tensor.float().abs().max() + 1e-4, name
+
+
+def test_groups_that_learn_or_are_many_are_held(
+    group: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lazy_memory, "LARGE", 0)
+    assert open_lazily(group, "universe", "cpu", None) is None
+    assert open_lazily(group, "universe", "cpu", None, {"steps": 3}) is None
+    assert open_lazily(group * 3, "reference", "cpu", None) is None
+    opened = open_lazily(group, "universe", "cpu", None, {"steps": 0})
+    assert opened is not None and len(opened.models) == 3
+    assert all(is_lazy(model.state) for model in opened.models)
+
+
+def test_what_a_group_takes_grows_with_the_maps_alone(group: list[str]) -> None:
+    family, config = load(group[0]).family, load(group[0]).config
+    layout = family.layout(config)
+    few, many = (
+        lazy_memory.estimate_lazy_group(family, config, 2, count, 16, 128) for count in (3, 6)
+    )
+    maps = [lazy_memory.estimate_group_maps(layout, count) for count in (3, 6)]
+    assert many - few == maps[1] - maps[0] > 0
+    assert lazy_memory.estimate_lazy_group_of(group, 16, 128) == few
