@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         _require_one(arguments, merges, frames)
         if streams(arguments, merges[0], frames[0]):
             settings = give_settings(merges, arguments.settings)[merges[0]]
-            return write_streamed(arguments, merges[0], settings)
+            return write_streamed(arguments, merges[0], settings, frames[0])
     requests = _make_requests(arguments, give_settings(merges, arguments.settings), frames)
     if arguments.out is not None:
         return _write(arguments, replace(requests[0], dtype=arguments.dtype or ""))

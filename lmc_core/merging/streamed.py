@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -21,6 +22,7 @@ from lmc_core.progress import Progress, ignore
 
 LARGE = 2**32  # bytes of the files of all models above which they are not held
 DOUBLE, SINGLE = 8, 4  # bytes of a number
+NOWHERE = MappingProxyType({"frame": "none"})  # of models that are merged as they are
 KEPT = 2**26  # bytes of pieces that are free again and that the C library keeps for later ones
 
 
@@ -74,6 +76,8 @@ def write_streamed_merge(
     dtype: str | None = None,
     about: Mapping[str, object] | None = None,
     progress: Progress = ignore,
+    frame: Mapping[str, object] = NOWHERE,
+    originals: Sequence[Model] = (),
 ) -> dict[str, object]:
     """Merge models that are in one frame and write the outcome, whole or not at all.
 
@@ -88,10 +92,13 @@ def write_streamed_merge(
         dtype: of the weights; None for the types of the first model.
         about: further entries of its card.
         progress: told the share done and a few words; may raise to stop.
+        frame: how they were brought together, for the card.
+        originals: the models, and then their ancestor, before they were; by default these.
 
     Returns:
         The card, as it was written.
     """
+    every = originals or [*models, *([] if ancestor is None else [ancestor])]
     chosen = MERGES[method]
     configured = chosen.configured(settings or {})
     merged = merge(
@@ -104,16 +111,16 @@ def write_streamed_merge(
         progress=progress,
         **(settings or {}),  # type: ignore[arg-type]  # the method reads and checks them
     )
-    own = None if ancestor is None else {"name": ancestor.name, "digest": ancestor.digest}
+    own = None if ancestor is None else {"name": every[-1].name, "digest": every[-1].digest}
     origin = {
-        "models": _list_shares(models, weights),
+        "models": _list_shares(every[: len(models)], weights),
         "ancestor": own or ({"stand_in": stand_in} if chosen.ancestor else None),
         "method": chosen.name,
         "title": chosen.title,
         "source": chosen.source,
         "settings": dict(vars(configured)),
         "about": {},
-        "frame": "none",
+        **frame,
         "measured": {},
     }
     card = {**shared_card(models), "merged": origin, "scores": {}, **(about or {})}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmc_core.cli import main
+from lmc_core.cli import main, merge_streamed
 from lmc_core.merging import streamed
 from lmc_core.models.load import load_folder
 from tests.tiny import tiny, write
@@ -72,3 +73,44 @@ def test_a_failure_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         streamed.write_merged(loaded[0], tmp_path / "out", {}, progress=stop)
     assert calls and sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("frame", [["universe"], ["reference", "--onto", "2"]])
+def test_large_models_are_brought_together_without_being_held(
+    models: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    frame: list[str],
+) -> None:
+    *pair, base = models
+    asked = ["merge", *pair, "--base", base, "--weights", "2", "1", "--method", "task-arithmetic"]
+    asked += ["--frame", *frame, "--length", "16", "--device", "cpu"]
+    assert main([*asked, "--examples", "8", "--out", str(tmp_path / "whole")]) == 0
+    monkeypatch.setattr(streamed, "LARGE", 0)
+    monkeypatch.setattr("lmc_core.cli.merge.produce", lambda *given: pytest.fail("held"))
+    capsys.readouterr()
+    assert main([*asked, "--out", str(tmp_path / "apart"), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert max(said["merged"]["function_errors"]) < 1e-5 and said["memory"] > 0
+    one, other = (load_folder(tmp_path / name) for name in ("whole", "apart"))
+    assert all(torch.allclose(t, other.state[n], atol=1e-5) for n, t in one.state.items())
+    assert not all(
+        torch.allclose(t, load_folder(Path(base)).state[n], atol=1e-2)
+        for n, t in one.state.items()
+        if n in load_folder(Path(base)).state
+    )
+    cards = [json.loads((tmp_path / n / "card.json").read_text()) for n in ("whole", "apart")]
+    for key in ("models", "ancestor", "method", "settings", "frame"):
+        assert cards[0]["merged"][key] == cards[1]["merged"][key] == said["merged"][key]
+
+
+def test_frames_that_learn_hold_models(
+    models: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(streamed, "LARGE", 0)
+    asked = argparse.Namespace(models=models, base="mean", device="cpu")
+    assert not merge_streamed.streams(asked, "average", "learned")
+    assert "held whole because they are aligned on examples" in capsys.readouterr().err
+    assert merge_streamed.streams(asked, "average", "universe")
+    assert not merge_streamed.streams(asked, "soup", "universe")
