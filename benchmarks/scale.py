@@ -96,7 +96,7 @@ SIZES = {
 
 
 def write_pair(config: dict, kind: str, noise: float, folders: list[Path]) -> None:
-    """Write two models, one parameter in memory at a time."""
+    """Write two models or more, one parameter in memory at a time."""
     import torch
 
     from lmc_core.models.canonical_state import MovedState
@@ -124,8 +124,10 @@ def write_pair(config: dict, kind: str, noise: float, folders: list[Path]) -> No
         return torch.ones_like(value) if gain else value if value.ndim > 1 else 0 * value
 
     first = LazyState(empty, lambda name: draw(name, 0))
-    second = LazyState(empty, lambda name: draw(name, 1))
-    if kind == "planted":
+
+    def other(number: int) -> LazyState:
+        if kind != "planted":
+            return LazyState(empty, lambda name: draw(name, number))
         planted = Alignment.random(
             layout.spaces,
             choose_classes(
@@ -136,11 +138,13 @@ def write_pair(config: dict, kind: str, noise: float, folders: list[Path]) -> No
                     "value-output": "orthogonal",
                 },
             ),
-            torch.Generator().manual_seed(2),
+            torch.Generator().manual_seed(number + 1),
         )
         moved = MovedState(layout, first, planted)
-        second = LazyState(empty, lambda name: moved[name] + noise * draw(name, 1))
-    for folder, state in zip(folders, (first, second), strict=True):
+        return LazyState(empty, lambda name: moved[name] + noise * draw(name, number))
+
+    for number, folder in enumerate(folders):
+        state = other(number) if number else first
         Model(folder.name, family, full, state).save(folder, torch.float16)
 
 

@@ -109,17 +109,26 @@ def estimate_lazy(
     return LIBRARIES + _maps(layout) + most
 
 
-def estimate_lazy_group_of(references: Sequence[str], examples: int, length: int) -> int:
+def estimate_lazy_group_of(
+    references: Sequence[str], examples: int, length: int, onto: bool = False
+) -> int:
     """Bytes that bringing several models into one frame by their weights takes, read lazily, and
-    writing them with their mean; for the arguments see `estimate_lazy_pair`.
+    writing them with their mean; for the arguments see `estimate_lazy_pair` and
+    `estimate_lazy_group`.
     """
     family, config = configuration(references[0])
     stored = _stored(references, family, config)
-    return estimate_lazy_group(family, config, stored, len(references), examples, length)
+    return estimate_lazy_group(family, config, stored, len(references), examples, length, onto)
 
 
 def estimate_lazy_group(
-    family: Family, config: Config, stored: int, count: int, examples: int, length: int
+    family: Family,
+    config: Config,
+    stored: int,
+    count: int,
+    examples: int,
+    length: int,
+    onto: bool = False,
 ) -> int:
     """The same for so many models of a configuration.
 
@@ -133,6 +142,8 @@ def estimate_lazy_group(
         count: of the models.
         examples: that the function checks would run on.
         length: tokens of one.
+        onto: whether it is said onto which model the others are brought, so that not all pairs are
+            matched.
     """
     layout = family.layout(config)
     outputs = SINGLE * count_outputs(family, config, examples, length)
@@ -142,8 +153,33 @@ def estimate_lazy_group(
     forward = outputs + max(read, table * SINGLE + FREED + outputs)
     visit = _stream(layout, stored, sorted(sizes)[-side:], SINGLE + stored)
     saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE
-    most = max(forward, visit, _units(layout, side), saving)
-    return LIBRARIES + estimate_group_maps(layout, count) + most
+    searched = count - 1 if onto else count * (count - 1) // 2
+    matched = estimate_group_maps(layout, count, searched) + max(visit, _units(layout, side))
+    return LIBRARIES + max(matched, estimate_group_maps(layout, count) + max(forward, saving))
+
+
+def estimate_group_maps(layout: Layout, count: int, pairs: int = 0) -> int:
+    """Bytes of the maps of several models: of each its canonical form, and what moves it; while
+    they are matched either what moves models onto each other and onto the one that is tried, or
+    where each was before a round and where it is.
+
+    Args:
+        layout: of all models.
+        count: of the models.
+        pairs: of them that are matched; 0 once they are.
+    """
+    inner = stream = 0
+    for space in layout.spaces.values():
+        if space.within is not None and space.kind not in ("units", "queries", "experts"):
+            inner += space.copies * space.size**2
+        elif space.within is None and space.kind == "residual":
+            stream += space.copies * space.size**2
+    moved = count * DOUBLE
+    if pairs:
+        search = DOUBLE + SINGLE
+        tried = pairs * DOUBLE + max(search, count * (DOUBLE + SINGLE))
+        moved = max(tried, count * (2 * DOUBLE + SINGLE) + search)
+    return (inner + stream) * moved + 2 * SINGLE * count * inner
 
 
 def estimate_curve_of(
@@ -243,25 +279,6 @@ def _maps(layout: Layout) -> int:
         elif space.within is None and space.kind == "residual":
             total += (DOUBLE + SINGLE) * inner
     return total
-
-
-def estimate_group_maps(layout: Layout, count: int) -> int:
-    """Bytes of the maps of several models: of each its canonical form, and at the most either what
-    moves every model onto every other and onto the one that is tried, or where each has been before
-    a round and is now.
-    """
-    inner = stream = 0
-    for space in layout.spaces.values():
-        if space.within is not None and space.kind not in ("units", "queries", "experts"):
-            inner += space.copies * space.size**2
-        elif space.within is None and space.kind == "residual":
-            stream += space.copies * space.size**2
-    searched = DOUBLE + SINGLE
-    pairs = count * (count - 1) // 2 * DOUBLE
-    onto = count * (DOUBLE + SINGLE)
-    visits = count * (2 * DOUBLE + SINGLE) + searched
-    most = max(pairs + max(onto, searched), visits)
-    return (inner + stream) * most + 2 * SINGLE * count * inner
 
 
 def _sizes(family: Family, config: Config) -> list[int]:

@@ -21,7 +21,7 @@ from lmc_core.matching.learned.learner import LARGE, LATENTS, count_latents
 from lmc_core.matching.objective import HELD
 from lmc_core.models.config import Config
 from lmc_core.models.family import Family
-from lmc_core.models.load import configuration
+from lmc_core.models.load import configuration, find_files
 from lmc_core.numbers import size
 from lmc_core.symmetry.alignment import CHUNK
 from lmc_core.symmetry.layout import Layout
@@ -58,15 +58,32 @@ class Memory:
 
 
 def estimate_many(references: Sequence[str], aligned: bool = True, learned: bool = False) -> Memory:
-    """What a run on several models takes: what two take, for every two of them; for the arguments
-    see `estimate_pair`.
+    """What a run on several models takes: what two take, for every two of them, and of large ones
+    at least what is held while they are matched; for the arguments see `estimate_pair`.
     """
     pairs = (len(references) + 1) // 2
     most = max(
         (estimate_pair(each, 3, aligned, learned) for each in references),
         key=lambda memory: memory.peak,
     )
-    return Memory(pairs * most.weights, pairs * most.align, pairs * most.measure)
+    align = max(pairs * most.align, _held_together(references)) if aligned else 0
+    return Memory(pairs * most.weights, align, pairs * most.measure)
+
+
+def _held_together(references: Sequence[str]) -> int:
+    """Bytes of several large models while they are matched: each as it was read, in float64, and
+    in float32 as it is compared and where it stands; the mean of the others; a step of matching.
+    """
+    family, config = configuration(references[0])
+    structure = family.structure(config)
+    layout, tied = structure.layout, structure.rewrite.tied
+    each = sum(math.prod(shape) for shape in layout.shapes.values())
+    if each <= HELD:
+        return 0
+    each += math.prod(layout.shapes[tied.table]) if tied else 0
+    read = sum(path.stat().st_size for name in references for path in find_files(name))
+    held = each * (len(references) * (DOUBLE + 2 * SINGLE) + SINGLE)
+    return read + held + largest_layer(layout) + SCRATCH
 
 
 def estimate_pair(

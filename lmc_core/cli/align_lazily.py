@@ -55,13 +55,19 @@ def open_lazily(
         BadInput: if there is less memory than is needed.
     """
     many = method in MANY_METHODS
-    by_weights = not learns(MANY_METHODS[method].configured(settings)) if many else False
+    configured = MANY_METHODS[method].configured(settings) if many else None
+    by_weights = many and not learns(configured)
     if not (method == "weight" or by_weights) or find_device(device) != "cpu":
         return None
     if len(references) > MOST or not (can_be_lazy(references) and is_large(references)):
         return None
-    estimate = estimate_lazy_group_of if many else estimate_lazy_pair
-    needed = estimate(references, CHECKED, length or WINDOW)
-    named = f"{len(references)} models" if many else f"{references[1]} onto {references[0]}"
+    examples = CHECKED, length or WINDOW
+    if many:
+        onto = getattr(configured, "reference", 0) > 0
+        needed = estimate_lazy_group_of(references, *examples, onto)
+        named = f"{len(references)} models"
+    else:
+        needed = estimate_lazy_pair(references, *examples)
+        named = f"{references[1]} onto {references[0]}"
     require_room(needed, f"Aligning {named}")
     return Opened(tuple(load(reference, lazy=True) for reference in references), needed)

@@ -116,7 +116,7 @@ def write_streamed(
         memory = _estimate(models, ancestor, method, moves)
         if moves:
             aligning = estimate_lazy_group_of(
-                _list_references(arguments), CHECKED, arguments.length or WINDOW
+                _list_references(arguments), CHECKED, arguments.length or WINDOW, arguments.onto > 0
             )
             memory = max(memory, aligning)
         require_room(memory, "Merging these models")

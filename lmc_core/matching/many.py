@@ -170,7 +170,7 @@ def align_models(
 
     group = ManyInput(rewritten, chosen, masks or {}, learning, progress, keeps)
     alignments, trace = chosen_method.match(group, settings)
-    double = list(_move(wholes, alignments))
+    double = list(_move(wholes, alignments, in_place=True))
     moved = tuple(in_float32(model) for model in double)
     seconds = time.perf_counter() - begin - check.seconds
     errors = check.require(double, moved)
@@ -189,14 +189,18 @@ def _require_examples(method: str, settings: object, learning: Learning | None) 
         )
 
 
-def _move(models: Sequence[Model], alignments: Sequence[Alignment]) -> Iterator[Model]:
-    """Each model where its alignment brings it; a lazily read one when it is read."""
+def _move(
+    models: Sequence[Model], alignments: Sequence[Alignment], in_place: bool = False
+) -> Iterator[Model]:
+    """Each model where its alignment brings it, in place where it is held and `in_place`; a lazily
+    read one when it is read.
+    """
     for model, alignment in zip(models, alignments, strict=True):
         state = model.state
         if isinstance(state, LazyState):
             yield model.with_state(MovedState(model.layout, state, alignment))
         else:
-            yield model.with_state(alignment.apply(model.layout, state))
+            yield model.with_state(alignment.apply(model.layout, state, in_place))
 
 
 def unequal_rows(shared: Sequence[Model], wholes: Sequence[Model]) -> bool:

@@ -167,5 +167,8 @@ def test_what_a_group_takes_grows_with_the_maps_alone(group: list[str]) -> None:
         lazy_memory.estimate_lazy_group(family, config, 2, count, 16, 128) for count in (3, 6)
     )
     maps = [lazy_memory.estimate_group_maps(layout, count) for count in (3, 6)]
-    assert many - few == maps[1] - maps[0] > 0
+    assert many - few == maps[1] - maps[0] > 0  # here writing takes most
     assert lazy_memory.estimate_lazy_group_of(group, 16, 128) == few
+    # matching takes the square of their number, unless it is said onto which one
+    onto, every = (lazy_memory.estimate_group_maps(layout, 8, pairs) for pairs in (7, 28))
+    assert lazy_memory.estimate_group_maps(layout, 8) < onto < every

@@ -13,6 +13,7 @@ from lmc_core.analysis.memory import estimate_pair
 from lmc_core.errors import BadInput
 from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.models.families.mixtral import MIXTRAL
+from lmc_core.models.load import find_files, load
 from lmc_core.runs.cost import estimate_memory
 from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.kinds.many import make_group_request
@@ -152,3 +153,20 @@ def test_the_memory_of_a_request_knows_of_learning(tiny_gpt2_pair: tuple[Path, P
         for steps in (0, 2)
     ]
     assert several[1].align == 2 * learned.align > several[0].align
+
+
+def test_a_further_large_model_takes_its_copies(
+    tiny_gpt2_pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was read, in float64, and twice in float32, with a head of its own."""
+    a, b = map(str, tiny_gpt2_pair)
+    small = memory.estimate_many([a, b, a, b]).align
+    monkeypatch.setattr(memory, "HELD", 0)
+    monkeypatch.setattr(memory, "SCRATCH", 0)
+    three, four = (memory.estimate_many(each).align for each in ([a, b, a], [a, b, a, b]))
+    model = load(b)
+    each = model.parameters + model.state["transformer.wte.weight"].numel()
+    size = sum(path.stat().st_size for path in find_files(b))
+    assert four - three == size + each * (8 + 4 + 4)
+    assert memory.estimate_many([a, b, a], aligned=False).align == 0
+    assert four != small
