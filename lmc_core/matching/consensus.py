@@ -27,19 +27,21 @@ Ainsworth, Hayase, Srinivasa 2022 (arXiv 2209.04836, MergeMany) for permutations
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from lmc_core.matching.objective import Objective
+from lmc_core.matching.objective import Objective, compared
 from lmc_core.matching.state import MatchingState
 from lmc_core.matching.weight import ALL, WeightSettings
 from lmc_core.matching.weight_search import make_objective, match_weights
 from lmc_core.models.lazy import is_lazy
 from lmc_core.models.pieced import PiecedState, mean, moved
+from lmc_core.side_by_side import side_by_side
 from lmc_core.symmetry.alignment import Alignment, read_pieces
-from lmc_core.symmetry.arithmetic import find_device
+from lmc_core.symmetry.arithmetic import find_device, inner, zeros
 from lmc_core.symmetry.layout import Block, Layout, State
 from lmc_core.symmetry.spaces import Classes
 
@@ -47,6 +49,30 @@ Tell = Callable[[float], None]
 PAIRS = WeightSettings("none", spread=0.0)  # of what is scaled already
 # from where the model stands
 VISIT = WeightSettings("none", (ALL,), scout_rounds=0, max_rounds=4, spread=0.0)
+
+
+def cover_pairs(count: int) -> list[tuple[int, ...]]:
+    """Triples of `count` things, few of them, that hold every two together; of two that pair."""
+    if count == 2:
+        return [(0, 1)]
+    left, found = set(combinations(range(count), 2)), []
+    while left:
+        best = max(
+            combinations(range(count), 3), key=lambda each: len(left & {*combinations(each, 2)})
+        )
+        left -= {*combinations(best, 2)}
+        found.append(best)
+    return found
+
+
+def _gram(layout: Layout, states: Sequence[State], block: Block) -> Tensor:
+    """The inner products of a block of several models, in the type that is worked in, `[k, k]`."""
+    total = zeros(len(states), len(states), device="cpu")
+    for parts in zip(*(read_pieces(layout, state, block) for state in states), strict=True):
+        for i, one in enumerate(parts):
+            for j in range(i, len(parts)):
+                total[i, j] += inner(one, parts[j])
+    return total
 
 
 class Consensus:
@@ -110,11 +136,28 @@ class Consensus:
 
     def objective(self, states: Sequence[State]) -> float:
         """J, as a share of the largest possible."""
+        if isinstance(states[0], PiecedState):
+            return self._look_at(states)
         pairs = [
             MatchingState(Objective(self.layout, a, b, self.classes, False)).objective
             for a, b in combinations(states, 2)
         ]
         return sum(pairs) / len(pairs)
+
+    def _look_at(self, states: Sequence[State]) -> float:
+        """The same, three models at a time read block by block."""
+        values: dict[tuple[int, int], float] = {}
+        blocks = compared(self.layout)
+        for chosen in cover_pairs(len(states)):
+            some = [states[k] for k in chosen]
+            looks = [partial(_gram, self.layout, some, block) for block in blocks]
+            grams = torch.stack(list(side_by_side(looks, self.device)))
+            norms = grams.diagonal(dim1=1, dim2=2).sqrt()
+            bounds = torch.einsum("bi,bj->ij", norms, norms)
+            found = grams.sum(0) / torch.where(bounds > 0, bounds, 1.0)
+            for (i, one), (j, two) in combinations(enumerate(chosen), 2):
+                values[one, two] = float(found[i, j])
+        return sum(values.values()) / len(values)
 
     def pairs(self, onto: int | None, progress: Tell) -> dict[tuple[int, int], Alignment]:
         """Weight matching of pairs: (i, j) -> what moves model j onto model i, i < j; of all, or

@@ -62,13 +62,7 @@ class Objective:
                 (`metric`), 0 for none; None for `SPREAD`, or 0 for models that are not held.
         """
         self.layout, self.states, self.classes, self.masks = layout, (a, b), classes, masks or {}
-        # a block with two axes in one space is not linear in that space's element; few exist
-        # (BERT's tied transform)
-        self.blocks = [
-            block
-            for block in layout.blocks
-            if not block.twice and any(axis.space is not None for axis in block.axes)
-        ]
+        self.blocks = compared(layout)
         count = sum(each.numel() for each in shapes(a).values())
         self.held = count <= (HELD if held is None else held)
         # lazily read parameters come to the CPU
@@ -220,6 +214,17 @@ class Objective:
         shape = self.shape(block)
         axis = next(i for i, size in enumerate(shape) if pieces[0].shape[i] != size)
         return torch.cat(pieces, axis)
+
+
+def compared(layout: Layout) -> list[Block]:
+    """The blocks that are matched: a block with two axes in one space is not linear in that space's
+    element; few exist (BERT's tied transform).
+    """
+    return [
+        block
+        for block in layout.blocks
+        if not block.twice and any(axis.space is not None for axis in block.axes)
+    ]
 
 
 def layers(blocks: Sequence[Block]) -> dict[str, list[str]]:

@@ -7,12 +7,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 import torch
 
 from lmc_core.matching import objective
-from lmc_core.matching.consensus import Consensus
+from lmc_core.matching.aligned import canonical
+from lmc_core.matching.consensus import Consensus, cover_pairs
 from lmc_core.matching.many import AlignedModels, align_models
 from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.models import pieced
@@ -128,12 +130,12 @@ def test_moved_parameters_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
         assert sum(float(part.sum()) for part in pieces) == pytest.approx(float(at_once.sum()))
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_two_parameters_at_most_are_there_as_they_are_stored(
+@pytest.mark.parametrize("count", [2, 5])
+def test_three_parameters_at_most_are_there_as_they_are_stored(
     count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many models there are: of the mean of the others one model is read at a time, and
-    beside it the one that is matched.
+    beside it the one that is matched; the objective looks at three.
     """
     monkeypatch.setattr(objective, "HELD", 0)
     alive: list[weakref.ref[torch.Tensor]] = []
@@ -161,5 +163,27 @@ def test_two_parameters_at_most_are_there_as_they_are_stored(
         assert len(dict(group.centre.state)) == len(models[0].state)
     finally:
         torch.set_num_threads(before)
-    assert 1 <= most[0] <= 2
+    assert 1 <= most[0] <= min(count, 3)
     assert max(group.function_errors) < 1e-5
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+def test_every_two_models_are_looked_at_together(count: int) -> None:
+    triples = cover_pairs(count)
+    assert {pair for each in triples for pair in combinations(each, 2)} == {
+        *combinations(range(count), 2)
+    }
+    # fewer models are read than two for every pair
+    assert count == 2 or 3 * len(triples) < count * (count - 1)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_the_objective_of_lazily_read_models(count: int) -> None:
+    models = [random_model("gpt2", seed) for seed in range(count)]
+    classes = choose_classes(models[0].layout.spaces)
+    held = Consensus(
+        models[0].layout, [canonical(model, classes).state for model in models], classes, {}
+    )
+    lazy = frame_of([lazily(model) for model in models])
+    for one, other in ((held.units, lazy.units), (held.moved(held.found), lazy.moved(lazy.found))):
+        assert lazy.objective(other) == pytest.approx(held.objective(one), abs=1e-12)
