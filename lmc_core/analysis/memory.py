@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -75,12 +75,10 @@ def _held_together(references: Sequence[str]) -> int:
     in float32 as it is compared and where it stands; the mean of the others; a step of matching.
     """
     family, config = configuration(references[0])
-    structure = family.structure(config)
-    layout, tied = structure.layout, structure.rewrite.tied
-    each = sum(math.prod(shape) for shape in layout.shapes.values())
-    if each <= HELD:
+    layout = family.layout(config)
+    if sum(map(math.prod, layout.shapes.values())) <= HELD:
         return 0
-    each += math.prod(layout.shapes[tied.table]) if tied else 0
+    each = _count_untied(family, config)
     read = sum(path.stat().st_size for name in references for path in find_files(name))
     held = each * (len(references) * (DOUBLE + 2 * SINGLE) + SINGLE)
     return read + held + largest_layer(layout) + SCRATCH
@@ -108,10 +106,23 @@ def estimate_pair(
     if found[0][0].name != found[-1][0].name:  # refused a moment later, for that reason
         found = found[:1]
     unequal = sizes[0] != sizes[-1]
-    return max(
+    most = max(
         (estimate(*each, points, aligned, unequal, learned) for each in found),
         key=lambda memory: memory.peak,
     )
+    counts = sorted(_count_untied(*each) for each in found)
+    if aligned and unequal and counts[-1] > HELD:
+        # the narrow one: its canonical form, as it is seen from the wide one twice, and a copy of
+        # it that is being widened
+        most = replace(most, align=most.align + 4 * DOUBLE * counts[0])
+    return most
+
+
+def _count_untied(family: Family, config: Config) -> int:
+    """Parameters of a model with a head of its own."""
+    structure = family.structure(config)
+    shapes, tied = structure.layout.shapes, structure.rewrite.tied
+    return sum(map(math.prod, shapes.values())) + (math.prod(shapes[tied.table]) if tied else 0)
 
 
 def estimate(
@@ -144,8 +155,9 @@ def estimate(
         # the originals stay; working copies, and what matching holds of them
         align += 2 * SINGLE * each + 4 * DOUBLE * each
     elif widened:
-        # the wide one where it was and where it is, the narrow one as it was held, is and will be
-        align += 5 * DOUBLE * each
+        # the wide one where it was and where it is, the narrow one as it was held and is, and twice
+        # while it is widened anew, before and after its planes are stretched; one of these moved
+        align += 6 * DOUBLE * each
     if learned:
         align += learning(structure.layout, each)
     sizes = family.sizes(config)
