@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from lmc_core.models.zoo import zoo
 from lmc_core.ui.pages import PAGES
-from tests.browser.conftest import settle
+from tests.browser.conftest import PAGE_LIMIT, settle
 
 pytestmark = [
     pytest.mark.browser,
@@ -30,7 +30,16 @@ HEADINGS = {
 }
 
 
+# nothing is pale because it waits to be drawn again, and no colour is on its way to another
+STILL = """() => !document.querySelector('[data-stale=true]')
+    && document.getAnimations().every(each => each.playState !== 'running'
+        || each.effect.getComputedTiming().iterations === Infinity)"""
+
+
 def violations(page: Page) -> list[str]:
+    """What axe finds on a page that has come to rest."""
+    settle(page)
+    page.wait_for_function(STILL, timeout=PAGE_LIMIT)
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {[node['html'][:120] for node in each['nodes']][:3]}" for each in found]
 
@@ -164,6 +173,7 @@ def test_nothing_jumps_while_running(server, visit):
     before = figure.bounding_box()
     run(page)
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(figure).to_be_visible()  # it is put up anew where it was
     during = figure.bounding_box()
     expect(page.get_by_text("All 3 curves are stored")).to_be_visible(timeout=120_000)
     settle(page)
