@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", type=int, default=[3])
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--method", choices=("reference", "universe"), default="universe")
-    parser.add_argument("--onto", type=int, default=0, help="where the search begins; 0: anywhere")
+    parser.add_argument("--onto", type=int, default=0, help="onto which model; 0: the best")
     parser.add_argument("--rounds", type=int, default=1, help="visits of every model, at the most")
     parser.add_argument("--pair-rounds", type=int, help="of every matching, at the most")
     parser.add_argument("--threads", type=int, default=1)
