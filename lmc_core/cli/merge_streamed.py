@@ -60,14 +60,25 @@ def _list_references(arguments: argparse.Namespace) -> list[str]:
     return [*arguments.models, *([] if arguments.base in STAND_INS else [arguments.base])]
 
 
-def _estimate(models: Sequence[Model], ancestor: Model | None, method: str, moved: bool) -> int:
-    """Bytes that merging takes, of aligned models with what they are moved by."""
+def _estimate(
+    arguments: argparse.Namespace,
+    models: Sequence[Model],
+    ancestor: Model | None,
+    method: str,
+    moved: bool,
+) -> int:
+    """Bytes that merging takes, and where models are `moved` bringing them together before, with
+    what they are moved by.
+    """
     if not moved:
         return estimate_streamed(models, ancestor, method)
     base = None if ancestor is None else in_float32(ancestor)
     count = len(models) + (ancestor is not None)
     merging = estimate_streamed([in_float32(model) for model in models], base, method)
-    return merging + estimate_group_maps(models[0].layout, count)
+    aligning = estimate_lazy_group_of(
+        _list_references(arguments), CHECKED, arguments.length or WINDOW, arguments.onto > 0
+    )
+    return max(merging + estimate_group_maps(models[0].layout, count), aligning)
 
 
 def _bring_together(
@@ -113,12 +124,7 @@ def write_streamed(
         bar.report(0.0, "reading")
         models = [load(each, lazy=True) for each in arguments.models]
         ancestor = load(arguments.base, lazy=True) if named else None
-        memory = _estimate(models, ancestor, method, moves)
-        if moves:
-            aligning = estimate_lazy_group_of(
-                _list_references(arguments), CHECKED, arguments.length or WINDOW, arguments.onto > 0
-            )
-            memory = max(memory, aligning)
+        memory = _estimate(arguments, models, ancestor, method, moves)
         require_room(memory, "Merging these models")
         words = f"merged parameter by parameter in about {size(memory)} of memory; not measured"
         bar.report(0.0, words)
@@ -151,22 +157,18 @@ def write_streamed(
     notes = [note for model in models for note in model.notes]
     if arguments.json:
         return print_json({**card, "notes": notes, "memory": memory, "out": str(out)})
-    written = cast(Mapping[str, str], card["written"])
-    pairs = [
-        ("models", ", ".join(model.name for model in models)),
-        *list_notes(notes),
-        (
-            "merged",
-            f"{MERGES[method].title}, {get_frame(frame).title}, parameter by parameter; nothing "
-            "was measured",
-        ),
-        *(
-            [("function", describe_change(max(cast(list[float], errors)), ", of any model"))]
-            if (errors := origin.get("function_errors"))
-            else []
-        ),
-        ("memory", f"at most about {size(memory)}"),
-        ("type", written["dtype"]),
-        ("written", str(out)),
-    ]
-    print(facts(pairs))
+    words = f"{MERGES[method].title}, {get_frame(frame).title}, parameter by parameter"
+    errors = cast(list[float], origin.get("function_errors", []))
+    print(
+        facts(
+            [
+                ("models", ", ".join(model.name for model in models)),
+                *list_notes(notes),
+                ("merged", f"{words}; nothing was measured"),
+                *([("function", describe_change(max(errors), ", of any model"))] if errors else []),
+                ("memory", f"at most about {size(memory)}"),
+                ("type", cast(Mapping[str, str], card["written"])["dtype"]),
+                ("written", str(out)),
+            ]
+        )
+    )
