@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading
 from lmc_core.figures.panel import Picture, one
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, strokes, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, strokes
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, classes_sentence, method_title, version_sentence
 from lmc_core.numbers import number
@@ -147,12 +148,7 @@ def overview_figure(
     """
     groups, layers = _groups(result), layers_in(result)
     shelves = _shelves(groups)
-    figure = go.Figure(
-        layout={
-            "template": template(theme),
-            "height": height or (ALONE if len(shelves) == 1 else ROW * len(shelves)),
-        }
-    )
+    figure = blank(theme, height or (ALONE if len(shelves) == 1 else ROW * len(shelves)))
     colour = strokes([result], theme)[0].colour
     values = [
         value

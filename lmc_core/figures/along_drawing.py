@@ -7,17 +7,9 @@ from statistics import fmean
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, legend_row, padded
-from lmc_core.figures.style import (
-    GROUNDS,
-    SMALL,
-    Stroke,
-    Theme,
-    faint,
-    find_meaning,
-    strokes,
-    template,
-)
+from lmc_core.figures.style import GROUNDS, SMALL, Stroke, Theme, faint, find_meaning, strokes
 from lmc_core.figures.text import Result
 
 TOP, FOOT, SIDE = 56, 72, 64  # pixels
@@ -50,7 +42,7 @@ class Pair:
         self.ground = GROUNDS[theme]
         rows = ROW * (len(results) + 1)
         tall = height or TALL + rows
-        self.figure = go.Figure(layout={"template": template(theme), "height": tall})
+        self.figure = blank(theme, tall)
         self.strokes = strokes(self.results, theme)
         inner = tall - TOP - FOOT - rows
         self.figure.update_layout(

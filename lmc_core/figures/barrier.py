@@ -28,6 +28,7 @@ from lmc_core.figures.barrier_labels import (
     margin_labels,
 )
 from lmc_core.figures.bent import bent_sentences, with_straight_lines
+from lmc_core.figures.chart import blank
 from lmc_core.figures.export import CURVES, curve_rows
 from lmc_core.figures.findings import barrier_finding
 from lmc_core.figures.layout import heading, legend_row, name_ends, padded
@@ -42,7 +43,6 @@ from lmc_core.figures.style import (
     faint,
     find_meaning,
     strokes,
-    template,
 )
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import (
@@ -112,7 +112,7 @@ def barrier_figure(
         height: of the figure, in pixels; labels are placed for it.
         axes: of a picture that grows, so that they stay what they are.
     """
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     results, names = with_straight_lines(results, labels or label_results(results))
     labelled = labelling(names)
     foot = BOTTOM + labelled.legend_height

@@ -5,8 +5,9 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import SIDE
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, padded, write
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, strokes, template
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Stroke, Theme, strokes
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
@@ -25,7 +26,7 @@ def learning_figure(result: Result, theme: Theme = "light", height: int = 260) -
         height: of the figure, in pixels.
     """
     ground, stroke = GROUNDS[theme], strokes([result], theme)[0]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     history = list((result.get("found") or {}).get("history") or [])
     steps, trained, held = ([row[i] for row in history] for i in range(3))
     figure.add_scatter(
@@ -97,7 +98,7 @@ def objective_figure(result: Result, theme: Theme = "light", height: int = 260) 
         height: of the figure, in pixels.
     """
     ground, stroke = GROUNDS[theme], strokes([result], theme)[0]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     trace = list(result.get("objective") or [])
     before: float | None = result.get("objective_before")
     figure.add_scatter(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import write
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, template
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint
 from lmc_core.numbers import MINUS, number
 
 if TYPE_CHECKING:  # it loads torch
@@ -158,7 +159,7 @@ def stretch_figure(
         height: of the figure, in pixels.
     """
     values = np.asarray(singular, dtype=np.float64)
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     figure.add_scatter(
         x=np.arange(1, len(values) + 1),
         y=values,
@@ -197,7 +198,7 @@ def _polar(theme: Theme, height: int, ticks: list[int], reach: tuple[float, floa
         "gridcolor": ground.grid,
         "showline": False,
     }
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     figure.update_layout(
         margin={"l": 40, "r": 40, "t": 28, "b": 28},
         showlegend=False,
@@ -269,22 +270,20 @@ def cycles_figure(
         height: of the figure, in pixels; by default less for few coordinates.
     """
     named = len(indices) <= NAMED
-    figure = go.Figure(
-        layout={"template": template(theme), "height": height or (LOW if named else HIGH)}
-    )
+    figure = blank(theme, height or (LOW if named else HIGH))
     rings = [cycle for cycle in find_cycles(indices) if named or len(cycle) > 1]
     rings = rings if named else rings[:RINGS]
     packed = _packed([len(cycle) for cycle in rings])
     for cycle, (x, y, radius) in zip(rings, packed, strict=True):
         _ring(figure, cycle, (x, y, radius if len(cycle) > 1 else 0.0), colour, theme, named)
     low = min([-1.0, *(y - radius for _, y, radius in packed)])
-    blank = {"visible": False, "fixedrange": True}
+    hidden = {"visible": False, "fixedrange": True}
     figure.update_layout(
         margin={"l": 16, "r": 16, "t": 16, "b": 16},
         showlegend=False,
-        xaxis={**blank, "range": [-0.2, ROW + 0.2], "constrain": "domain"},
+        xaxis={**hidden, "range": [-0.2, ROW + 0.2], "constrain": "domain"},
         yaxis={
-            **blank,
+            **hidden,
             "range": [low - 0.2, 0.2],
             "scaleanchor": "x",
             "scaleratio": 1,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import frame_cell, heading, legend_row, padded, write
 from lmc_core.figures.orders import STRONGEST, WAYS, layer_name, order_words, way_stroke
 from lmc_core.figures.style import (
@@ -18,7 +19,6 @@ from lmc_core.figures.style import (
     ink_on_loss,
     loss_scale,
     low_words,
-    template,
 )
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
@@ -50,7 +50,7 @@ def ranks_figure(result: Result, theme: Theme = "light") -> go.Figure:
     """
     ground, fans = GROUNDS[theme], result["fans"]
     rows = [layer_name(fan, result).capitalize() for fan in fans]
-    figure = go.Figure(layout={"template": template(theme), "height": 112 + ROW * len(rows)})
+    figure = blank(theme, 112 + ROW * len(rows))
     _rank_marks(figure, fans, rows, theme)
     plain, top = result["plain"]["barrier"], MEANINGS["plain"].colour(theme)
     figure.add_vline(x=plain, line={"color": top, "width": 1.5, "dash": "dash"})
@@ -146,9 +146,7 @@ def costs_figure(
     chosen = list(range(min(MOST, len(result["mixtures"]))) if layers is None else layers)
     kinds = [kind for kind in KINDS if kind in result["mixtures"][0]["costs"]]
     single = len(chosen) == 1
-    figure = go.Figure(
-        layout={"template": template(theme), "height": 80 + (270 if single else 150) * len(chosen)}
-    )
+    figure = blank(theme, 80 + (270 if single else 150) * len(chosen))
     width, tall = (1 - GAP * (len(kinds) - 1)) / len(kinds), 1 / len(chosen)
     for column, kind in enumerate(kinds):
         left = column * (width + GAP)

@@ -13,8 +13,9 @@ import plotly.graph_objects as go
 
 from lmc_core.analysis.block_means import block_edge, block_means
 from lmc_core.figures.alignment import copy_title, layer_title, space_title
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import frame_cell, heading
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
@@ -67,7 +68,7 @@ def heatmap_figure(
         height: of the figure, in pixels.
     """
     ground = GROUNDS[theme]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     limit = find_limit(matrices.before, matrices.after)
     width = (1 - GAP * (len(panels) - 1)) / len(panels)
     for index, panel in enumerate(panels):

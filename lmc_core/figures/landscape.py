@@ -13,6 +13,7 @@ from math import isfinite
 import numpy as np
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.landscape_data import Facts, Landscape, Route, routes
 from lmc_core.figures.layout import write
 from lmc_core.figures.panel import Picture, Stored
@@ -26,7 +27,6 @@ from lmc_core.figures.style import (
     loss_scale,
     low_words,
     strokes,
-    template,
 )
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import (
@@ -76,7 +76,7 @@ def contour_figure(
         chosen: (u, v) of a point that is marked.
         height: in pixels.
     """
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     figure.update_layout(margin=SIDES, showlegend=False, dragmode=False, hovermode="closest")
     _axes(figure, scene, theme)
     if scene is None:

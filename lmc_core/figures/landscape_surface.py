@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.landscape import HEIGHT, _bar, route_strokes, tick_values
 from lmc_core.figures.landscape_data import Landscape, Route
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, loss_scale, template
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, loss_scale
 from lmc_core.numbers import number
 
 if TYPE_CHECKING:  # it loads torch
@@ -47,7 +48,7 @@ def surface_figure(
     """
     paths = [route for route in paths if not route.away]
     ground = GROUNDS[theme]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     figure.update_layout(margin={"l": 24, "r": 24, "t": 58, "b": 8}, showlegend=False)
     if scene is None:
         figure.update_layout(xaxis={"visible": False}, yaxis={"visible": False})

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, legend_row
 from lmc_core.figures.panel import Picture, every
-from lmc_core.figures.style import GROUNDS, SMALL, Ground, Stroke, Theme, hatched, strokes, template
+from lmc_core.figures.style import GROUNDS, SMALL, Ground, Stroke, Theme, hatched, strokes
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, label_results, notes, version_sentence
 from lmc_core.numbers import number
@@ -37,7 +38,7 @@ def layers_figure(
     ground = GROUNDS[theme]
     rows = ROW * len(results) if len(results) > 1 else 0
     tall = height or TALL + rows
-    figure = go.Figure(layout={"template": template(theme), "height": tall})
+    figure = blank(theme, tall)
     names = list(labels or label_results(results))
     parts = list(dict.fromkeys(part for result in results for part in result["parts"]))
     places = [list(level) for level in zip(*map(_levels, parts), strict=True)]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, legend_row, padded, write
 from lmc_core.figures.margin import broken
 from lmc_core.figures.merge_rows import (
@@ -31,7 +32,7 @@ from lmc_core.figures.merge_rows import (
     single_models,
 )
 from lmc_core.figures.panel import Picture, one
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint
 from lmc_core.figures.text import classes_sentence, notes, same_weights, version_sentence
 from lmc_core.numbers import estimate, number
 
@@ -66,9 +67,7 @@ def merge_figure(
     frames = list(dict.fromkeys((row.frame, row.frame_title) for row in rows))
     merges = collapsed(rows, quantity)
     band = STEP * max(1, len(frames)) + BETWEEN
-    figure = go.Figure(
-        layout={"template": template(theme), "height": TOP + BOTTOM + band * max(1, len(merges))}
-    )
+    figure = blank(theme, TOP + BOTTOM + band * max(1, len(merges)))
     log = _axis(figure, results, task, quantity, theme)
     figure.update_layout(
         margin={"l": LEFT, "r": RIGHT, "t": TOP, "b": BOTTOM},

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.matrix import BAR, PairMatrix, draw_matrix
 from lmc_core.figures.merge_rows import Result, height_words
 from lmc_core.figures.panel import Picture, one
-from lmc_core.figures.style import Theme, template
+from lmc_core.figures.style import Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import checked_sentence, notes, setting_label, version_sentence
 from lmc_core.numbers import estimate, number
@@ -41,7 +42,7 @@ def matrix_figure(
     """
     lines = result["lines"]
     matrix = PairMatrix(result["models"], lines["barrier"], lines["stderr"])
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     draw_matrix(figure, matrix, most or largest_barrier([result]), theme)
     figure.update_yaxes(scaleanchor="x")
     figure.update_layout(margin={"l": 132, "r": 8, "t": BAR + 12, "b": 28})

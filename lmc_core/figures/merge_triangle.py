@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.merge_rows import Result, models_sentence
-from lmc_core.figures.style import FAMILY, GROUNDS, SMALL, Theme, loss_scale, low_words, template
+from lmc_core.figures.style import FAMILY, GROUNDS, SMALL, Theme, loss_scale, low_words
 from lmc_core.numbers import estimate, number, percent
 
 if TYPE_CHECKING:  # it loads torch
@@ -112,7 +113,7 @@ def triangle_figure(
     """
     simplex, ground = result["simplex"], GROUNDS[theme]
     low, high = limits or find_limits([result])
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     _contours(figure, result, high, low, simplex, theme)
     _outside(figure, theme)
     _points(figure, result, theme)

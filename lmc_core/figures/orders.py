@@ -10,19 +10,11 @@ from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, name_ends, padded
 from lmc_core.figures.margin import MarginLabel, margin_width, write_margin_labels
 from lmc_core.figures.panel import Picture, one
-from lmc_core.figures.style import (
-    BODY,
-    GROUNDS,
-    MEANINGS,
-    Stroke,
-    Theme,
-    faint,
-    find_meaning,
-    template,
-)
+from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, Stroke, Theme, faint, find_meaning
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, classes_sentence, method_title, version_sentence
 from lmc_core.numbers import estimate, number
@@ -180,7 +172,7 @@ def empty_fan(
 ) -> go.Figure:
     """The axes of a fan, which keep the place while there is nothing to draw."""
     ground = GROUNDS[theme]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     ends = ["0", "0.5<br>\u03bb", "1"]
     figure.update_xaxes(
         range=[-0.02, 1.0],

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, spread, write
 from lmc_core.figures.orders import WAYS, way_stroke
-from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.figures.style import BODY, GROUNDS, MEANINGS, SMALL, Theme
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
 
@@ -31,7 +32,7 @@ def agreement_figure(
         theme: ``light``, ``dark`` or ``paper``.
     """
     ground, routing = GROUNDS[theme], result["routing"]
-    figure = go.Figure(layout={"template": template(theme), "height": HEIGHT})
+    figure = blank(theme, HEIGHT)
     labels: list[tuple[str, str, float]] = []
     for way in ways:
         stroke, followed = way_stroke(way, theme), routing[way]
@@ -109,7 +110,7 @@ def load_figure(
         for expert in range(experts)
     ]
     blue = MEANINGS["orthogonal"].colour(theme)
-    figure = go.Figure(layout={"template": template(theme), "height": HEIGHT})
+    figure = blank(theme, HEIGHT)
     figure.add_heatmap(
         z=rows,
         x=followed["lam"],

@@ -11,9 +11,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from lmc_core.figures.alignment import layer_tick, layer_title
+from lmc_core.figures.chart import blank
 from lmc_core.figures.heatmap import sequential
 from lmc_core.figures.layout import heading, spread, write
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
 from lmc_core.numbers import number
@@ -39,7 +40,7 @@ def streams_figure(
         height: of the figure, in pixels.
     """
     ground = GROUNDS[theme]
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     layers, spots = list(stream["layers"]), list(range(len(stream["layers"])))
     drawn = {
         "CKA": ("cka", ground.ink, "2px,4px", "triangle-up"),
@@ -117,7 +118,7 @@ def cka_figure(
         theme: ``light``, ``dark`` or ``paper``.
         height: of the figure, in pixels.
     """
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     count = len(layers)
     values = np.asarray(matrix, dtype=np.float64)
     text = [["" if np.isnan(v) else f"{v:.2f}" for v in row] for row in values]

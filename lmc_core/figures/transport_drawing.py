@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, padded
 from lmc_core.figures.margin import MarginLabel, margin_width, write_margin_labels
 from lmc_core.figures.panel import Stored
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Stroke, Theme, faint, strokes, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Stroke, Theme, faint, strokes
 from lmc_core.figures.text import Result
 from lmc_core.figures.transport import change_at, find_shown, tuned_words
 
@@ -57,7 +58,7 @@ def transport_figure(
     wanted = TOP + UPPER + FOOT + (GAP + LOWER) * (len(tasks) > 1)
     inner = (height or wanted) - TOP - FOOT
     panels = _divide(inner, len(tasks))
-    figure = go.Figure(layout={"template": template(theme), "height": inner + TOP + FOOT})
+    figure = blank(theme, inner + TOP + FOOT)
     drawn = [_curves(result, number, theme) for number in range(len(tasks))]
     labels = [[curve.label for curve in curves] for curves in drawn]
     figure.update_layout(

@@ -8,8 +8,9 @@ from typing import Any
 import plotly.graph_objects as go
 
 from lmc_core.figures.barrier import barrier_figure
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, legend_row, padded, write
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, find_meaning, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, find_meaning
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result, barrier_words, version_sentence
 from lmc_core.matching.methods import METHODS
@@ -86,7 +87,7 @@ def against_figure(
     )
     # as many as the page has ways to match, so that nothing moves when one comes
     rows = ROW * max(3, len(settings))
-    figure = go.Figure(layout={"template": template(theme), "height": height or TALL + rows})
+    figure = blank(theme, height or TALL + rows)
     for place, (method, name) in enumerate(settings):
         shift = (place - (len(settings) - 1) / 2) * STEP
         marks = [

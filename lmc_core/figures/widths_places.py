@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import plotly.graph_objects as go
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, write
-from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint, template
+from lmc_core.figures.style import GROUNDS, MEANINGS, SMALL, Theme, faint
 from lmc_core.figures.tables import Table
 from lmc_core.figures.text import Result
 from lmc_core.figures.widths import setting_name
@@ -94,7 +95,7 @@ def map_figure(
         height: in pixels.
     """
     blue = MEANINGS["orthogonal"].colour(theme)
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     held = [k for k, owner in enumerate(strip.owner) if owner != NOBODY]
     bar = {"thickness": 10, "outlinewidth": 0, "tickfont": {"size": SMALL}, "nticks": 5}
     figure.add_scatter(
@@ -171,7 +172,7 @@ def closer_figure(
     rows = [(unit, place) for unit in units for place in copies[unit]]
     empty = [place for place, owner in enumerate(strip.owner) if owner == NOBODY]
     height = TOP + FOOT + ROW * (len(rows) + (2 if empty else 0))
-    figure = go.Figure(layout={"template": template(theme), "height": height})
+    figure = blank(theme, height)
     at: dict[int, list[int]] = {}
     for row, (unit, _) in enumerate(rows):
         at.setdefault(unit, []).append(row)
@@ -243,9 +244,7 @@ def shares_figure(found: Sequence[Strip], theme: Theme = "light") -> go.Figure:
     """
     panels = list(found[:PANELS])
     lines = -(-len(panels) // 2)
-    figure = go.Figure(
-        layout={"template": template(theme), "height": TOP + 20 + 150 * max(1, lines)}
-    )
+    figure = blank(theme, TOP + 20 + 150 * max(1, lines))
     for place, strip in enumerate(panels):
         x, y = (f"{axis}{place + 1 if place else ''}" for axis in "xy")
         line, column = divmod(place, 2)

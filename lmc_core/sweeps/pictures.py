@@ -10,11 +10,12 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from lmc_core.errors import BadInput
+from lmc_core.figures.chart import blank
 from lmc_core.figures.drawing import draw
 from lmc_core.figures.export import standalone_html
 from lmc_core.figures.layout import heading
 from lmc_core.figures.matrix import BAR, PairMatrix, draw_matrix
-from lmc_core.figures.style import GROUNDS, Stroke, Theme, strokes, template
+from lmc_core.figures.style import GROUNDS, Stroke, Theme, strokes
 from lmc_core.numbers import estimate
 from lmc_core.sweeps.result import Row, SweepResult
 from lmc_core.sweeps.tables import describe_errors
@@ -43,7 +44,7 @@ def matrices_figure(found: SweepResult, theme: Theme = "light") -> go.Figure:
     size = max(len(names) for _, names, _ in panels)
     lines = math.ceil(len(panels) / ACROSS)
     each = TALL + CELL * min(max(size, 4), 12)
-    figure = go.Figure(layout={"template": template(theme)})
+    figure = blank(theme)
     across = min(ACROSS, len(panels))
     width = (1 - MARGIN - GAP * (across - 1)) / across
     for index, (row, names, values) in enumerate(panels):
@@ -68,9 +69,7 @@ def spread_figure(found: SweepResult, theme: Theme = "light") -> go.Figure:
         theme: ``light``, ``dark`` or ``paper``.
     """
     ground = GROUNDS[theme]
-    figure = go.Figure(
-        layout={"template": template(theme), "height": 90 + LINE * max(3, len(found.rows))}
-    )
+    figure = blank(theme, 90 + LINE * max(3, len(found.rows)))
     labels = [f"{row.set}: {row.label}" if row.set else row.label for row in found.rows]
     for row, label, stroke in zip(found.rows, labels, _find_strokes(found, theme), strict=True):
         cells = [cell for cell in found.list_cells(row) if cell.height is not None]

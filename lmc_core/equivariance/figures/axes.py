@@ -13,8 +13,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from lmc_core.figures.chart import blank
 from lmc_core.figures.layout import heading, padded, spread, write
-from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, template
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme
 from lmc_core.numbers import RAISED
 
 LETTER = 6.6  # pixels of a letter of the small type, on average
@@ -65,15 +66,8 @@ class Ended:
 
 def new(theme: Theme, height: int) -> go.Figure:
     """Return an empty figure that neither zooms nor has a legend."""
-    return go.Figure(
-        layout={
-            "template": template(theme),
-            "height": height,
-            "showlegend": False,
-            "dragmode": False,
-            "hovermode": "closest",
-        }
-    )
+    figure = blank(theme, height)
+    return figure.update_layout(showlegend=False, dragmode=False, hovermode="closest")
 
 
 def rows(
