@@ -209,7 +209,7 @@ def measure_families() -> dict[str, Any]:
         "every pair of a family, test split: 2,000 images, or 128 windows of 128 characters; "
         f"learned {LEARNED['steps']} steps"
     )
-    return {"card": {"families": about}, "families": families, "experts": experts}
+    return {"card": {"families": about}, "families": families, "experts": experts, **LEARNED}
 
 
 def measure_classes(learning: bool) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def measure_classes(learning: bool) -> dict[str, Any]:
     )
     pair = {each: found[each] for each in ("models", "task", "split", "examples", "unit")}
     lam = rounded(found["lam"])
-    return {"card": {"classes": about}, "classes": rows, "lam": lam, "pair": pair}
+    return {"card": {"classes": about}, "classes": rows, "lam": lam, "pair": pair, **LEARNED}
 
 
 if __name__ == "__main__":

@@ -14,7 +14,14 @@ from lmc_core.errors import StoreError
 from lmc_core.folders import assets
 
 
-class ClassesCurve(TypedDict):
+class Measured(TypedDict):
+    """A barrier in nats, and its standard error."""
+
+    barrier: float
+    barrier_stderr: float
+
+
+class ClassesCurve(Measured):
     """The line between two networks, aligned within some classes."""
 
     units: bool
@@ -25,8 +32,6 @@ class ClassesCurve(TypedDict):
     loss: list[float]
     loss_stderr: list[float]
     accuracy: list[float]
-    barrier: float
-    barrier_stderr: float
     barrier_lam: float
     function_error: float | None
 
@@ -111,12 +116,10 @@ def find_curve(choice: Mapping[str, bool | str]) -> ClassesCurve | None:
     )
 
 
-def ladder() -> list[tuple[str, float, float]]:
-    """What is left of the barrier as one class after the other is switched on: name, nats, standard
-    error.
-    """
-    found = [(name, find_curve(choice)) for name, choice in LADDER]
-    return [(name, row["barrier"], row["barrier_stderr"]) for name, row in found if row is not None]
+def ladder() -> dict[str, ClassesCurve]:
+    """What is left of the barrier as one class after the other is switched on, by its name."""
+    found = {name: find_curve(choice) for name, choice in LADDER}
+    return {name: row for name, row in found.items() if row is not None}
 
 
 def remains() -> list[Remains]:

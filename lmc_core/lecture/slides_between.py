@@ -54,7 +54,7 @@ def average() -> Slide:
         {
             "accuracy": percent(data["accuracy"][len(LAMBDAS) // 2], 0),
             "end": percent(data["accuracy"][-1], 0),
-            "barrier": estimate(plain["barrier"], plain["barrier_stderr"]),
+            "barrier": _barrier(plain),
         },
         data,
     )
@@ -66,8 +66,8 @@ def classes() -> Slide:
     plain = shipped.find_curve({})
     assert plain is not None
     turned = shipped.find_curve({"residual": "orthogonal", "learned": True})
-    single = [shipped.find_curve(each) for each in SINGLES]
-    nats = {name: value for name, value, _ in rungs}
+    single = [found for each in SINGLES if (found := shipped.find_curve(each)) is not None]
+    left = {name: _barrier(row) for name, row in rungs.items()}
     curves: dict[str, object] = {}
     shares: dict[str, str] = {}
     for setting in settings(BY_KEY["classes"].controls):
@@ -85,16 +85,16 @@ def classes() -> Slide:
         "rungs": [
             {
                 "name": name if not k else f"+ {name}",
-                "value": value,
-                "label": number(value),
+                "value": row["barrier"],
+                "label": left[name],
                 "meaning": RUNGS.get(name, "permutation"),
                 "key": "|".join(
                     each if isinstance(each, str) else str(int(each))
                     for each in {**shipped.NOTHING, **choice}.values()
                 ),
             }
-            for k, ((name, value, _), (_, choice)) in enumerate(
-                zip(rungs, shipped.LADDER, strict=True)
+            for k, ((name, row), (_, choice)) in enumerate(
+                zip(rungs.items(), shipped.LADDER, strict=True)
             )
         ],
     }
@@ -102,13 +102,17 @@ def classes() -> Slide:
         "Loss between two networks as symmetries are allowed, over that of the plain average.",
         ("of the plain barrier",),
         lambda setting: [shares["|".join(setting.values())]],
-        Table.of(("switched on", "barrier, nats", "standard error"), rungs),
+        Table.of(
+            ("switched on", "barrier, nats", "standard error"),
+            [(name, row["barrier"], row["barrier_stderr"]) for name, row in rungs.items()],
+        ),
         {
-            "alone": number(min(row["barrier"] for row in single if row is not None)),
-            "plain": number(plain["barrier"]),
-            "all": number(nats["planes"]),
-            "learned": number(nats.get("learned")),
-            "turned": number(turned["barrier"] if turned else None),
+            "alone": _barrier(min(single, key=lambda row: row["barrier"])),
+            "plain": _barrier(plain),
+            "all": left["planes"],
+            "learned": left.get("learned", number(None)),
+            "turned": _barrier(turned) if turned else number(None),
+            "steps": str(everything["steps"]),
         },
         data,
     )
@@ -132,6 +136,11 @@ def _curve(setting: Mapping[str, str]) -> shipped.ClassesCurve:
     return found
 
 
+def _barrier(row: shipped.Measured) -> str:
+    """A barrier with its standard error, in nats, which no line divides."""
+    return estimate(row["barrier"], row["barrier_stderr"]).replace(" ", "\u00a0")
+
+
 def _meaning(row: shipped.ClassesCurve) -> str:
     """The meaning of a choice of classes: plain, permutations, larger classes, learned."""
     if row["learned"]:
@@ -145,17 +154,18 @@ def _meaning(row: shipped.ClassesCurve) -> str:
 def experts() -> Slide:
     """Two experts exchanged, with the rows of the router or without."""
     data = shipped.networks()["experts"]
-    barriers = {
-        name: row["barrier"]
-        for name, row in shipped.barriers()["experts"].items()
-        if name in shipped.SETTINGS
-    }
+    found = shipped.barriers()["experts"]
+    numbers = {name: _barrier(found[name]) for name in shipped.SETTINGS}
     bars = [
-        {"name": SHORT[name], "value": value, "label": number(value), "meaning": MEANING[name]}
-        for name, value in barriers.items()
+        {
+            "name": SHORT[name],
+            "value": found[name]["barrier"],
+            "label": words,
+            "meaning": MEANING[name],
+        }
+        for name, words in numbers.items()
     ]
     start = exchanged(data["change"], BY_KEY["experts"].setting(0))
-    numbers = {name: number(value) for name, value in barriers.items()}
     return Slide(
         "Four experts with their rows of the router, and a text in which each character has the "
         "colour of its expert.",

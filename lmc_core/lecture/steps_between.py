@@ -41,8 +41,8 @@ BETWEEN = (
         "Which of the symmetries takes most of the barrier away?",
         (
             Act(
-                "By weights no single one: the best of them alone leaves {alone} of {plain} nats, "
-                "all together leave {all}.",
+                "No single one: by weights the best leaves {alone} of {plain} nats, all together "
+                "{all}.",
                 (
                     {"units": "1"},
                     {"heads": "1"},
@@ -52,8 +52,9 @@ BETWEEN = (
                 ),
             ),
             Act(
-                "Learned by the gradient of the loss half way, {learned} are left. A low learned "
-                "barrier shows a path of low loss, not that units were matched.",
+                "Learned for {steps} steps by the gradient of the loss half way, {learned} are "
+                "left. A low learned barrier shows a path of low loss, not that units were "
+                "matched.",
                 ({"learned": "1"},),
                 "Learn",
             ),

@@ -1,4 +1,5 @@
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from lmc_core.lecture.rotation import (
     turn_stream,
     whole_rotation,
 )
+from lmc_core.lecture.slides import SLIDES
 from lmc_core.lecture.steps import BY_KEY, STEPS
 from lmc_core.paths.line import Line
+from lmc_core.runs.store import Store
 from lmc_core.tasks.evaluator import evaluate
 from tests.tiny import tiny
 
@@ -109,7 +112,7 @@ def test_averages_are_the_line(pictures):
 
 
 def test_shipped_barriers_are_complete_enough():
-    names = [name for name, _, _ in shipped.ladder()]
+    names = list(shipped.ladder())
     assert names == [name for name, _ in shipped.LADDER]
     plain = shipped.find_curve({})
     assert plain is not None and plain["function_error"] is None
@@ -154,3 +157,45 @@ def test_words_fit_a_slide():
         assert 1 <= len(step.acts) <= 2
         assert all(len(act.words) <= 190 and len(act.name) <= 30 for act in step.acts), step.key
         assert len(step.notes) <= 450, step.key
+
+
+def test_numbers_agree_with_the_results_that_start_shows():
+    """Plain, permutations alone and all classes by weights; learning differs in its steps, which
+    both say.
+    """
+    stored = {
+        (each.result["method"], tuple(sorted(map(tuple, each.request["classes"])))): each.result
+        for each in Store(Store().shipped, Store().shipped).list()
+        if each.request["what"] == "barrier"
+        and each.request["names"] == shipped.barriers()["pair"]["models"]
+        and each.request["examples"] is None
+        and each.result["method"] != "learned"
+    }
+    assert len(stored) == 3
+    found = {
+        round(row["barrier"], 3): row["barrier_stderr"] for row in shipped.barriers()["classes"]
+    }
+    for result in stored.values():
+        assert found[round(result["barrier"], 3)] == pytest.approx(
+            result["barrier_stderr"], rel=1e-3
+        )
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("average", ("barrier",)),
+        ("classes", ("alone", "plain", "all", "learned", "turned")),
+        ("experts", ("plain", "weight", "learned")),
+    ],
+)
+def test_each_barrier_is_said_with_its_error(key, names):
+    numbers = SLIDES[key]().numbers
+    for name in names:
+        assert re.fullmatch("[0-9.]+\u00a0\u00b1\u00a0[0-9.]+", numbers[name])
+
+
+def test_learning_is_said_with_its_steps():
+    numbers = SLIDES["classes"]().numbers
+    said = [act.said(numbers) for act in BY_KEY["classes"].acts]
+    assert f"for {shipped.barriers()['steps']} steps" in said[1]

@@ -20,8 +20,8 @@ PICTURES.classes = {
       { lam, curves, rungs } = step.data,
       plain = Object.values(curves)[0].loss;
     let [chart, bars] = beside(pen, [0.52, 0.26], 210, 240 * s);
-    if (pen.narrow) bars = { x: 168 * s, y: bars.y, w: pen.width - 232 * s, h: bars.h };
-    else bars = { ...bars, w: bars.w - 70 * s };
+    if (pen.narrow) bars = { x: 168 * s, y: bars.y, w: pen.width - 290 * s, h: bars.h };
+    else bars = { ...bars, w: bars.w - 112 * s };
     const { px, py } = pen.axes(chart, {
       x: [-0.05, 1.05],
       y: [0, 1.22 * Math.max(...plain)],

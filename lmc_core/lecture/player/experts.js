@@ -79,11 +79,11 @@ PICTURES.experts = {
       });
     });
     const box = pen.narrow
-      ? { x: 130 * s, y: top + high * lines + 60 * s, w: pen.width - 190 * s, h: 180 * s }
+      ? { x: 130 * s, y: top + high * lines + 60 * s, w: pen.width - 250 * s, h: 180 * s }
       : {
           x: left + 190 * s,
           y: rows.y + 40 * s,
-          w: pen.width - left - 250 * s,
+          w: pen.width - left - 295 * s,
           h: 0.6 * pen.height,
         };
     pen.text(
