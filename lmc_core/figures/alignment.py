@@ -4,7 +4,7 @@ after; with what spaces and layers are called.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ ALONE, ROW = 300, 240  # pixels of a single row of panels, and of each of severa
 MOST = 5  # panels in a row
 BETWEEN = 0.45  # height of the gap between rows, in units of a row
 GAP = 0.02  # between panels, as a share of the width
+WORD = 1.6  # between a layer with a word for its name and the next, in layers
 LEAST = 1.0  # layers that the narrowest panel has room for beside its own
 HEADER = (
     *(
@@ -212,17 +213,28 @@ def _shelf(
         theme: of the figure.
     """
     top, y = row
-    shares = [len(each) + LEAST for each in places.values()]
+    placed = {name: _spots(layers) for name, layers in places.items()}
+    shares = [max(spots.values()) + 1 + LEAST for spots in placed.values()]
     left = 0.0
-    for name, share in zip(places, shares, strict=True):
+    for (name, spots), share in zip(placed.items(), shares, strict=True):
         width = (1 - GAP * (len(places) - 1)) * share / sum(shares)
         x = "x" if count == 0 else f"x{count + 1}"
-        spots = {layer: k for k, layer in enumerate(places[name])}
         _panel(figure, groups[name], spots, (x, y), theme, colour)
         _mark(figure, groups[name], spots, (x, y), theme, selected)
-        figure.update_layout({f"xaxis{x[1:]}": _axis(places[name], (left, left + width), y, theme)})
+        figure.update_layout({f"xaxis{x[1:]}": _axis(spots, (left, left + width), y, theme)})
         _heading(figure, name, (left, top), theme)
         left, count = left + width + GAP, count + 1
+
+
+def _spots(layers: Sequence[str]) -> dict[str, float]:
+    """Where each layer stands; words get more room than numbers, or they would touch on a phone."""
+    found: dict[str, float] = {}
+    at, words = 0.0, False
+    for k, layer in enumerate(layers):
+        named, words = words, not layer.split(".")[-1].isdigit()
+        at += (WORD if named or words else 1.0) if k else 0.0
+        found[layer] = at
+    return found
 
 
 def _shelves(groups: dict[str, list[Point]]) -> list[list[str]]:
@@ -251,7 +263,7 @@ def _groups(result: Result) -> dict[str, list[Point]]:
 def _panel(
     figure: go.Figure,
     points: list[Point],
-    spots: dict[str, int],
+    spots: Mapping[str, float],
     axes: tuple[str, str],
     theme: Theme,
     colour: str,
@@ -295,7 +307,7 @@ def _rise(point: Point) -> str:
 def _mark(
     figure: go.Figure,
     points: list[Point],
-    spots: dict[str, int],
+    spots: Mapping[str, float],
     axes: tuple[str, str],
     theme: Theme,
     selected: str | None,
@@ -319,18 +331,23 @@ def _mark(
             )
 
 
-def _axis(layers: list[str], domain: tuple[float, float], anchor: str, theme: Theme) -> dict:
+def _axis(
+    spots: Mapping[str, float], domain: tuple[float, float], anchor: str, theme: Theme
+) -> dict[str, object]:
+    layers = list(spots)
     every = -(-len(layers) // 12)
     shown = [
-        k for k in range(len(layers)) if k % every == 0 or not layers[k].split(".")[-1].isdigit()
+        layer
+        for k, layer in enumerate(layers)
+        if k % every == 0 or not layer.split(".")[-1].isdigit()
     ]
     return {
         "domain": [domain[0], min(1.0, domain[1])],
         "anchor": anchor,
-        "range": [-0.6, len(layers) - 0.4],
-        "tickvals": shown,
+        "range": [-0.6, max(spots.values()) + 0.6],
+        "tickvals": [spots[layer] for layer in shown],
         "tickangle": 0,
-        "ticktext": [layer_tick(layers[k]) for k in shown],
+        "ticktext": [layer_tick(layer) for layer in shown],
         "fixedrange": True,
         "tickfont": {"color": GROUNDS[theme].ink},
     }

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 from lmc_core.figures.chart import blank
 from lmc_core.figures.landscape_data import Facts, Landscape, Route, routes
-from lmc_core.figures.layout import write
+from lmc_core.figures.layout import bar_title, write
 from lmc_core.figures.panel import Picture, Stored
 from lmc_core.figures.style import (
     BODY,
@@ -163,11 +163,7 @@ def _bar(scene: Landscape, theme: Theme) -> dict[str, object]:
     return {
         "tickvals": [float(np.log10(v)) for v in values],
         "ticktext": [number(values[0]), *(number(v, digits=2) for v in values[1:-1]), top],
-        "title": {
-            "text": f"loss ({scene.facts.get('unit', 'nats')}), {low_words(theme)}",
-            "side": "top",
-            "font": {"size": SMALL},
-        },
+        "title": bar_title(f"loss ({scene.facts.get('unit', 'nats')}), {low_words(theme)}"),
         "tickfont": {"size": SMALL, "color": GROUNDS[theme].muted},
         "tickangle": 0,
         "orientation": "h",

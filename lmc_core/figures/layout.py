@@ -7,7 +7,7 @@ from itertools import accumulate, pairwise
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.style import BODY, GROUNDS, Theme
+from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme
 
 UPRIGHT = ("top", "middle", "bottom")  # anchors of y
 
@@ -176,6 +176,18 @@ def legend_row(y: float, anchor: str) -> dict[str, object]:
         anchor: its part that stands there, ``top`` or ``bottom``.
     """
     return {"orientation": "h", "x": 0, "xanchor": "left", "y": y, "yanchor": anchor}
+
+
+def bar_title(text: str) -> dict[str, object]:
+    """Return the title above a horizontal scale of colours.
+
+    Plotly has its letters touch the colours, so the line is one for larger letters.
+    """
+    return {
+        "text": f"<span style='font-size:{SMALL}px'>{text}</span>",
+        "side": "top",
+        "font": {"size": SMALL + 4},
+    }
 
 
 def name_ends(

@@ -24,6 +24,7 @@ ROOM = 150  # pixels that a line of a label may take
 NARROW = 640  # pixels of width below which a legend stands in place of the labels
 EDGE = 20  # pixels right of the axis on a narrow screen
 ROW = 29  # pixels of a line of that legend
+NAME = 132  # pixels that the name of a model may take below an end of the axis there
 ENTRY = 46  # characters of a line of the legend on a narrow screen
 # widths of IBM Plex Sans SemiBold in hundredths of its size, rounded up; other signs have `WIDEST`
 WIDTHS = {
@@ -94,6 +95,17 @@ def broken(name: str, room: float = ROOM) -> list[str]:
     for word in name.split():
         if lines and text_width(f"{lines[-1]} {word}") <= room:
             lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines or [name]
+
+
+def divided(name: str, room: float = NAME) -> list[str]:
+    """Return a name of hyphens in lines no wider than `room` pixels where hyphens allow it."""
+    lines: list[str] = []
+    for word in re.findall("[^-]+-?|-", name):
+        if lines and text_width(lines[-1] + word) <= room:
+            lines[-1] += word
         else:
             lines.append(word)
     return lines or [name]
@@ -196,13 +208,17 @@ def narrow_change(figure: go.Figure) -> Change | None:
         elif entry := meta.get("entry"):
             traces[place] = {"showlegend": True, "name": entry}
             rows += 1 + entry.count("<br>")
-    kept = []
+    kept, below = [], 0
     for note in (note.to_plotly_json() for note in notes):
-        if note.get("name") == "model" and note.get("xanchor") == "right":
-            note["xshift"] = EDGE - 4
+        if note.get("name") == "model":
+            lines = divided(re.sub("<[^>]*>", "", note["text"]))
+            note |= {"text": f"<b>{'<br>'.join(lines)}</b>", "align": note.get("xanchor", "center")}
+            below = max(below, LINE * (len(lines) - 1))
+            if note.get("xanchor") == "right":
+                note["xshift"] = EDGE - 4
         if note.get("name") != "label":
             kept.append(note)
-    room = 12 + ROW * rows
+    room = 12 + ROW * rows + below
     layout = {
         "annotations": kept,
         "height": (drawn.height or 0) + room,

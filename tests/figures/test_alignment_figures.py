@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -26,7 +28,9 @@ from lmc_core.figures.elements import (
     stretch_figure,
 )
 from lmc_core.figures.heatmap import Matrices, find_limit, heatmap_caption, heatmap_figure
+from lmc_core.figures.margin import text_width
 from lmc_core.figures.streams import cka_figure, streams_caption, streams_figure, streams_table
+from lmc_core.runs.store import Store
 from tests.figures.alignment_result import HEADS, LAYERS, MODELS, alignment_arrays, alignment_result
 
 BLUE = "#0066a6"
@@ -82,6 +86,26 @@ def test_many_kinds_are_drawn_in_two_rows(result) -> None:
     assert figure.layout.height > overview_figure(result).layout.height
     assert figure.layout.yaxis2.domain[1] < figure.layout.yaxis.domain[0]
     assert {trace.yaxis for trace in named(figure, "after")} == {"y", "y2"}
+
+
+SHIPPED = [
+    each.result
+    for each in Store(Store().shipped, Store().shipped).list()
+    if each.request["what"] == "alignment"
+]
+
+
+@pytest.mark.parametrize("shipped", SHIPPED, ids=[each["models"][0] for each in SHIPPED])
+def test_words_below_an_axis_have_room_on_a_phone(shipped) -> None:
+    figure = overview_figure(shipped)
+    pixels = 390 - 2 * 16 - figure.layout.margin.l - figure.layout.margin.r
+    for axis in figure.select_xaxes():
+        low, high = axis.range
+        scale = pixels * (axis.domain[1] - axis.domain[0]) / (high - low)
+        ticks = list(zip(axis.tickvals, axis.ticktext, strict=True))
+        for (at, text), (after, following) in pairwise(ticks):
+            room = scale * (after - at) - (text_width(text) + text_width(following)) / 2
+            assert room > 0, (text, following)
 
 
 def test_what_is_not_known_is_left_out(result) -> None:

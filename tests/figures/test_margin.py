@@ -12,7 +12,7 @@ from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.barrier_labels import DIRECT
 from lmc_core.figures.export import standalone_html
 from lmc_core.figures.layout import spread
-from lmc_core.figures.margin import ROOM, broken, narrow_change, narrowed, text_width
+from lmc_core.figures.margin import NAME, ROOM, broken, divided, narrow_change, narrowed, text_width
 from lmc_core.figures.orders import fan_figure
 from tests.figures.experts_result import experts_result
 from tests.figures.geometry import Canvas
@@ -149,3 +149,36 @@ def test_no_shift_of_a_label_makes_the_moves_smaller():
         other = sum((a - b) ** 2 for a, b in zip(places, wanted[:3], strict=True))
         assert cost <= other + 1e-6
     assert found[3] == 200.0
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("vit-fashion-s0", "vit-fashion-with-adamw-s1"),
+        ("gpt2-plays-with-muon-s1", "gpt2-plays-broad-s0"),
+        ("a", "b"),
+    ],
+)
+def test_long_names_of_models_do_not_meet_on_a_phone(vit, names):
+    narrow, usual = (
+        narrowed(barrier_figure([{**vit[0], "models": list(each)}])) for each in (names, ("a", "b"))
+    )
+    notes = [note for note in narrow.layout.annotations if note.name == "model"]
+    assert [note.text.replace("<br>", "") for note in notes] == [f"<b>{name}</b>" for name in names]
+    assert all(text_width(note.text) <= NAME for note in notes)
+    assert [note.align for note in notes] == ["left", "right"]
+    lines = max(note.text.count("<br>") for note in notes)
+    assert (lines > 0) == any(text_width(name) > NAME for name in names)
+    # what is broken gets its lines' height above the legend
+    assert narrow.layout.height - usual.layout.height == 15 * lines
+    assert narrow.layout.margin.b - usual.layout.margin.b == 15 * lines
+
+
+@given(st.text("ab-", max_size=40), st.integers(20, 200))
+def test_a_divided_name_is_the_name_in_lines_as_long_as_fit(name, room):
+    lines = divided(name, room)
+    assert "".join(lines) == name
+    for line, following in zip(lines, lines[1:], strict=False):
+        assert line.endswith("-")
+        assert text_width(line + following.partition("-")[0] + "-") > room or room < 30
+    assert all(text_width(line) <= room or "-" not in line[:-1] for line in lines)

@@ -9,7 +9,7 @@ from lmc_core.equivariance.figures import axes
 from lmc_core.equivariance.figures.data import Run
 from lmc_core.equivariance.figures.setting import EMPTY, Drawing, ending
 from lmc_core.figures.landscape import LEVELS, TICKS
-from lmc_core.figures.layout import write
+from lmc_core.figures.layout import bar_title, write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme, faint, loss_scale
 from lmc_core.figures.tables import Table
 from lmc_core.numbers import number
@@ -157,7 +157,7 @@ def _bar(low: float, high: float, theme: Theme) -> dict[str, object]:
         "tickvals": [float(np.log10(v)) for v in shown],
         "ticktext": [number(v, digits=2) for v in shown],
         "tickangle": 0,
-        "title": {"text": "loss (nats)", "side": "top", "font": {"size": SMALL}},
+        "title": bar_title("loss (nats)"),
         "orientation": "h",
         "thickness": 12,
         "len": 1.0,
