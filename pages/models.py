@@ -6,7 +6,7 @@ import streamlit as st
 
 from lmc_core.models.catalogue import public_rows
 from lmc_core.ui import catalogue
-from lmc_core.ui.panels import start_charts
+from lmc_core.ui.panels import show_names, start_charts
 
 st.title("Models", anchor=False)
 st.header("Shipped", anchor=False)
@@ -15,7 +15,7 @@ st.markdown(
     "`assets/zoo` is an ordinary checkpoint "
     "with a card that says how it came to be."
 )
-st.table(catalogue.zoo_table(), border="horizontal")
+show_names(catalogue.zoo_table(), "zoo")
 
 st.header("Public families of independently trained models", anchor=False)
 st.markdown(

@@ -37,7 +37,7 @@ class Chart(go.Figure):
             self._keep("shapes", named)
         return self
 
-    def __getitem__(self, name: object) -> object:
+    def __getitem__(self, name: object):  # whatever Plotly returns
         if self._waiting and name != "data":  # traces are added between texts
             self._take_up()
         return super().__getitem__(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -191,9 +192,21 @@ def show_summary(table: Table) -> None:
     st.dataframe(frame, hide_index=True, height=320, alt=f"Summary of {len(table.rows)} results")
 
 
+def whole_number(text: str) -> str:
+    """Return a text in which no line ends between a number and its error, as on a phone."""
+    return re.sub(r" ?\u00b1 ?", "\u00a0\u00b1\u00a0", text)
+
+
+def show_names(frame: pd.DataFrame, key: str) -> None:
+    """Show a table whose rows have the names of models, which are not broken at their hyphens."""
+    st.html(f"<style>.st-key-{key}.st-key-{key} th p {{ white-space: nowrap; }}</style>")
+    with st.container(key=key):
+        st.table(frame, border="horizontal")
+
+
 def show_table(table: Table, columns: int = 1) -> None:
     """Show a whole table whose first columns name the rows."""
-    rows = [[words(value) for value in row] for row in table.rows]
+    rows = [[whole_number(words(value)) for value in row] for row in table.rows]
     frame = pd.DataFrame(rows, columns=list(table.header))
     st.table(frame.set_index(list(table.header[:columns])), border="horizontal")
 

@@ -3,6 +3,7 @@ from streamlit.testing.v1 import AppTest
 
 from lmc_core.models.families import FAMILIES
 from lmc_core.ui.pages import script
+from lmc_core.ui.panels import whole_number
 
 
 @pytest.fixture
@@ -22,3 +23,8 @@ def test_shelves(at):
     assert set(public["Family"]) <= set(FAMILIES), "a family of the catalogue is not supported"
     assert list(families.index) == list(FAMILIES)
     assert any("google/multiberts-seed_24" in code.value for code in at.code)
+
+
+def test_a_number_and_its_error_stay_in_one_line():
+    assert whole_number("2.8 \u00b1 0.4 nats") == "2.8\u00a0\u00b1\u00a00.4 nats"
+    assert whole_number("all classes") == "all classes"

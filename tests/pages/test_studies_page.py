@@ -88,7 +88,7 @@ def test_the_newest_pair_is_drawn_at_once_with_everything_behind_it(at: AppTest,
     assert not at.exception and "**3** chosen." in words(at)
     assert len(charts(at)) == 1 and "gpt2-plays-s0 \u2192 gpt2-plays-s1" in charts(at)[0]
     assert "The barrier is the largest excess" in words(at)
-    assert list(at.table[0].value["Barrier"])[0] == "1.310 \u00b1 0.008 nats"
+    assert list(at.table[0].value["Barrier"])[0] == "1.310\u00a0\u00b1\u00a00.008 nats"
     assert len(at.dataframe[0].value) == 6 and "**6** of your own" in words(at)
     assert parameter(at, "show") == [key[:12] for key in keys[3:]]
 

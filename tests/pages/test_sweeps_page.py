@@ -115,7 +115,10 @@ def test_a_sweep_is_chosen_and_shown(home: Path) -> None:
     assert at.header[0].value == "First" and not at.warning
     table = at.table[0].value
     assert list(table.index.names) == ["method", "classes"]
-    assert list(table["barrier, nats"]) == ["2.000 ± 0.050", "0.400 ± 0.050"]
+    assert list(table["barrier, nats"]) == [
+        "2.000\u00a0\u00b1\u00a00.050",
+        "0.400\u00a0\u00b1\u00a00.050",
+    ]
     assert len(at.get("plotly_chart")) == 2 and len(at.dataframe[0].value) == 6
     assert [each.proto.label for each in at.get("download_button")][-4:] == [
         "CSV",
