@@ -19,12 +19,12 @@ from lmc_core.matching.matcher_input import ManyInput
 from lmc_core.matching.method import learns
 from lmc_core.matching.methods import MANY_METHODS
 from lmc_core.matching.trace import Trace
-from lmc_core.models.canonical_state import MovedState
 from lmc_core.models.common import alike_untied, in_float32, require_compatible
 from lmc_core.models.forward import few_enough
-from lmc_core.models.lazy import LazyState, is_lazy, shapes
+from lmc_core.models.lazy import is_lazy, shapes
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
+from lmc_core.models.moved import move
 from lmc_core.models.pieced import mean
 from lmc_core.models.rows import extended, in_shared_rows
 from lmc_core.numbers import describe_change, number, seconds
@@ -196,11 +196,7 @@ def _move(
     read one when it is read.
     """
     for model, alignment in zip(models, alignments, strict=True):
-        state = model.state
-        if isinstance(state, LazyState):
-            yield model.with_state(MovedState(model.layout, state, alignment))
-        else:
-            yield model.with_state(alignment.apply(model.layout, state, in_place))
+        yield move(model, alignment, in_place)
 
 
 def unequal_rows(shared: Sequence[Model], wholes: Sequence[Model]) -> bool:

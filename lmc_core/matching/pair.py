@@ -20,7 +20,6 @@ from lmc_core.matching.methods import METHODS
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.widened import Places, Widened
 from lmc_core.matching.widths import match_widths
-from lmc_core.models.canonical_state import MovedState
 from lmc_core.models.common import (
     alike_untied,
     different_heads,
@@ -31,8 +30,9 @@ from lmc_core.models.common import (
 )
 from lmc_core.models.fits import wider
 from lmc_core.models.forward import few_enough, run
-from lmc_core.models.lazy import LazyState, is_lazy
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
+from lmc_core.models.moved import move
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.progress import Progress, part
 from lmc_core.symmetry.alignment import Alignment
@@ -179,11 +179,7 @@ def _match(
     alignment, trace = method.match(given if held is None else given.within(0.1, 1.0), settings)
     alignment = alignment.to("cpu" if is_lazy(right.state) else find_device(right.state))
     averaged = trace.soft_end(right)
-    second = wholes[1]
-    if isinstance(second.state, LazyState):
-        moved = second.with_state(MovedState(second.layout, second.state, alignment))
-    else:
-        moved = second.with_state(alignment.apply(second.layout, second.state, in_place=True))
+    moved = move(wholes[1], alignment, in_place=True)
     if held is not None:
         alignment = alignment.compose(held.alignment)
     places = {} if held is None else held.places

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lmc_core.matching.trace import Trace
 from lmc_core.models.model import Model
+from lmc_core.models.moved import move
 from lmc_core.symmetry.alignment import Alignment
 
 
@@ -49,5 +50,4 @@ class Widened:
     def turned(self, wide: Model) -> Widened:
         """The same with the wide model where it was, and the narrow one in its frame."""
         back = self.alignment.inverse()
-        moved = self.narrow.with_state(back.apply(self.narrow.layout, self.narrow.state))
-        return replace(self, narrow=moved, wide=wide, alignment=back)
+        return replace(self, narrow=move(self.narrow, back), wide=wide, alignment=back)

@@ -26,6 +26,7 @@ from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.side_by_side import side_by_side
 from lmc_core.symmetry.alignment import (
     Alignment,
+    Pieced,
     act_on_block,
     chunks,
     is_identity,
@@ -255,13 +256,18 @@ class _NotedBlocks(Blocks):
         if block.name in self._held:
             yield from (part.to(dtype) for part in chunks(self._held[block.name], block))
             return
-        view = self.view(block.name) if stored is None else stored
         changes = self._noted.get(block.name, ())
-        for part in chunks(view, block):
+        for part in self._stored(block) if stored is None else chunks(stored, block):
             value = part.to(dtype, copy=bool(changes))
             for change in changes:
                 value = change.apply(value, block, self.layout)
             yield value
+
+    def _stored(self, block: Block) -> Iterator[Tensor]:
+        """A block as it is stored, in pieces; nothing is written into them."""
+        if isinstance(self._owner.original, Pieced):
+            return self._owner.original.pieces(block)
+        return chunks(self.view(block.name), block)
 
     def view(self, name: str) -> Tensor:
         """A block as it is stored; nothing is written into it."""

@@ -7,13 +7,14 @@ stored of one model at a time, and of a mean the mean itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from lmc_core.models.lazy import LazyState, shapes
+from lmc_core.models.lazy import LazyState, is_lazy, shapes
 from lmc_core.symmetry.alignment import Alignment, act_on_block, chunks, is_identity, read_pieces
+from lmc_core.symmetry.arithmetic import find_device, precise_type
 from lmc_core.symmetry.elements import converted
 from lmc_core.symmetry.layout import Block, Layout, State
 
@@ -57,6 +58,63 @@ class PiecedState(LazyState):
                 for part, value in zip(chunks(view, block), self.pieces(block), strict=True):
                     part.copy_(value)
         return found
+
+
+def working_type(state: State) -> torch.dtype:
+    """The type that blocks of a model are worked on in: float64 (`arithmetic`) of one that is held,
+    of lazily read parameters float64 where they are stored so and float32 otherwise.
+    """
+    if not is_lazy(state):
+        return precise_type(find_device(state))
+    stored = {tensor.dtype for tensor in shapes(state).values()}
+    return torch.float64 if stored == {torch.float64} else torch.float32
+
+
+def rescaled(layout: Layout, state: State, factors: Mapping[str, float]) -> State:
+    """Parameters some blocks of which are multiplied by a number; lazy where they are, else a copy
+    in the type that is worked in.
+
+    Args:
+        layout: of the model.
+        state: its parameters.
+        factors: by name of block.
+    """
+    dtype = working_type(state)
+    if not is_lazy(state):
+        held = {
+            name: tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)
+            for name, tensor in state.items()
+        }
+        for name, factor in factors.items():
+            layout.view(held, layout.by_name[name]).mul_(factor)
+        return held
+
+    def make(block: Block) -> Iterator[Tensor]:
+        factor = factors.get(block.name, 1.0)
+        for part in read_pieces(layout, state, block):
+            yield part.to(dtype) if factor == 1 else part.to(dtype) * factor
+
+    return PiecedState(layout, state, make, dtype)
+
+
+def cut_again(parts: Iterable[Tensor], cut: tuple[int, int] | None) -> Iterator[Tensor]:
+    """The pieces of a block cut at other places.
+
+    Args:
+        parts: all pieces, cut along the same axis, or the whole block.
+        cut: the axis, and the places of each piece but the last (`find_cut`); None for one piece.
+    """
+    if cut is None:
+        yield from parts
+        return
+    axis, count = cut
+    left: Tensor | None = None
+    for part in parts:
+        pieces = list((part if left is None else torch.cat([left, part], axis)).split(count, axis))
+        left = pieces.pop() if pieces[-1].shape[axis] < count else None
+        yield from pieces
+    if left is not None:
+        yield left
 
 
 def moved(

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from lmc_core.models.canonical_state import CanonicalState
 from lmc_core.models.config import Config
 from lmc_core.models.fits import REPEATED, require_fits, separate_head, unequal_spaces
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
-from lmc_core.symmetry.arithmetic import find_device, precise, precise_type, zeros
+from lmc_core.models.pieced import CPU, PiecedState, cut_again, rescaled, working_type
+from lmc_core.symmetry.alignment import chunks, find_cut, read_pieces
+from lmc_core.symmetry.arithmetic import find_device, zeros
 from lmc_core.symmetry.canonical import rewrite_in_place
+from lmc_core.symmetry.embedded_blocks import embed_block, seen
 from lmc_core.symmetry.embedding import (
     Embedding,
-    embed_block,
+    appended,
+    first_places,
     padding,
     paired,
     rectangular,
-    seen,
     semi_permutation,
 )
 from lmc_core.symmetry.layout import Block, Layout, State
-from lmc_core.symmetry.spaces import Space, SymmetryClass, kinds_of
+from lmc_core.symmetry.rewrite import Rewrite
+from lmc_core.symmetry.spaces import Classes, Space, SymmetryClass, kinds_of
 
 
 def widen(
@@ -51,8 +57,9 @@ def widen(
         like: parameters of a wide model whose head is its own.
 
     Returns:
-        A model of that configuration with a head of its own, in float64, that computes what
-        `narrow` does.
+        A model of that configuration with a head of its own that computes what `narrow` does; in
+        float64. Of a lazily read one the parameters are made when they are asked for, block by
+        block, in float64 if it is stored so and in float32 otherwise.
 
     Raises:
         Incompatible: if the narrow model cannot be embedded in such a one.
@@ -61,18 +68,68 @@ def widen(
     require_fits(narrow, target)
     narrow, target = separate_head(narrow), separate_head(target)
     small, large = narrow.layout, target.layout
-    device = find_device(narrow.state)
-    chosen = {name: padded(narrow, target)[name] for name in unequal_spaces(small, large)}
-    chosen = {name: each.to(device) for name, each in {**chosen, **(embeddings or {})}.items()}
-    state = _rewritten(narrow, chosen)
-    scale_scores(narrow, target, state)
-    result = {name: zeros(*shape, device=device) for name, shape in large.shapes.items()}
-    for block in large.blocks:
-        value = embed_block(large, block, small.view(state, small.by_name[block.name]), chosen)
-        if like is not None:
-            value = _filled(large, block, value, precise(large.view(like, block)), chosen)
-        large.view(result, block).copy_(value)
-    return replace(narrow, config=target.config, state=result, folder=None)
+    every = padded(narrow, target)
+    chosen = {name: every[name] for name in unequal_spaces(small, large)} | dict(embeddings or {})
+    state = rescaled(small, narrow.state, find_score_factors(narrow, target))
+    state = _rewritten(narrow, state, chosen)
+    dtype = working_type(state)
+    device = CPU if is_lazy(state) else find_device(state)
+    chosen = {name: each.to(device, dtype) for name, each in chosen.items()}
+
+    def make(block: Block) -> Iterator[Tensor]:
+        parts = embedded_pieces(small, large, state, block, chosen)
+        if like is None:
+            yield from parts
+            return
+        for part, other in zip(parts, read_pieces(large, like, block), strict=True):
+            yield _filled(large, block, part, other.to(device, dtype), chosen)
+
+    found: State = PiecedState(large, empty(large), make, dtype)
+    if not is_lazy(state):
+        found = hold(large, make, device)
+    return replace(narrow, config=target.config, state=found, folder=None)
+
+
+def empty(layout: Layout) -> State:
+    """Parameters of a layout without values."""
+    return {name: torch.empty(shape, device="meta") for name, shape in layout.shapes.items()}
+
+
+def hold(
+    layout: Layout, make: Callable[[Block], Iterator[Tensor]], device: torch.device
+) -> dict[str, Tensor]:
+    """All parameters of a model in memory, in the type that is worked in on a device.
+
+    Args:
+        layout: of the model.
+        make: block -> its pieces, as `chunks` cuts them.
+        device: where they are made.
+    """
+    held = {name: zeros(*shape, device=device) for name, shape in layout.shapes.items()}
+    for block in layout.blocks:
+        view = layout.view(held, block)
+        for part, value in zip(chunks(view, block), make(block), strict=True):
+            part.copy_(value)
+    return held
+
+
+def embedded_pieces(
+    small: Layout, large: Layout, state: State, block: Block, embeddings: Mapping[str, Embedding]
+) -> Iterator[Tensor]:
+    """A block of a narrow model in a wide one, in the pieces that the wide one's block is cut into.
+
+    Args:
+        small: layout of the narrow model.
+        large: layout of the wide one.
+        state: parameters of the narrow one, held or lazily read.
+        block: of either.
+        embeddings: of the spaces that are embedded, in the type that is worked in.
+    """
+    dtype, own = working_type(state), small.by_name[block.name]
+    whole = torch.empty(large.shapes[block.parameter], device="meta")
+    shape = large.view({block.parameter: whole}, block).shape
+    for part in cut_again(read_pieces(small, state, own), find_cut(shape, block)):
+        yield embed_block(large, block, part.to(dtype), embeddings)
 
 
 def padded(narrow: Model, target: Model) -> dict[str, Embedding]:
@@ -88,21 +145,20 @@ def padded(narrow: Model, target: Model) -> dict[str, Embedding]:
 
 def _padding(small: Space, large: Space, normed: bool) -> Embedding:
     n, m = small.size, large.size
+    owner: Tensor | None = first_places(n, m)
     if small.kind in REPEATED:
-        owner = torch.where(torch.arange(m) < n, torch.arange(m), -1)
         return semi_permutation(owner, torch.ones(m, dtype=torch.float64), n)
+    if small.fixes_ones:
+        return rectangular(padding(n, m, True), normed)
     if small.largest is SymmetryClass.ROTARY:
         assert small.pairs is not None and large.pairs is not None
-        columns = paired(small.pairs, large.pairs, n, m)
-        assert columns is not None
-        return rectangular(columns)
-    return rectangular(padding(n, m, small.fixes_ones), normed)
+        owner, normed = paired(small.pairs, large.pairs, n, m), False
+        assert owner is not None
+    return appended(owner, n, normed)
 
 
-def _rewritten(narrow: Model, chosen: Mapping[str, Embedding]) -> dict[str, Tensor]:
-    """The parameters in float64, in canonical form where an embedding mixes the coordinates of a
-    stream.
-    """
+def _rewritten(narrow: Model, state: State, chosen: Mapping[str, Embedding]) -> State:
+    """Parameters in canonical form where an embedding mixes the coordinates of a stream."""
     spaces = narrow.layout.spaces
     mixing = {
         spaces[name].kind
@@ -113,33 +169,34 @@ def _rewritten(narrow: Model, chosen: Mapping[str, Embedding]) -> dict[str, Tens
         kind: all_[-1] if kind in mixing else SymmetryClass.NONE
         for kind, all_ in kinds_of(spaces).items()
     }
-    state = {
-        name: tensor.to(
-            precise_type(tensor.device), copy=True, memory_format=torch.contiguous_format
-        )
-        for name, tensor in narrow.state.items()
-    }
-    rewrite_in_place(narrow.layout, narrow.family.rewrite(narrow.config), state, classes)
-    return state
+    rewrite = narrow.family.rewrite(narrow.config)
+    return rewritten(narrow.layout, rewrite, state, classes) if mixing else state
 
 
-def scale_scores(
-    narrow: Model, target: Model, state: Mapping[str, Tensor], back: bool = False
-) -> None:
-    """Larger heads divide their scores by more; multiply queries and their biases by what makes up
-    for it (`back`: divide).
+def rewritten(layout: Layout, rewrite: Rewrite, state: State, classes: Classes) -> State:
+    """Parameters in canonical form for some classes: those of a model that is held are written
+    into, those of a lazily read one are rewritten when they are read.
+    """
+    if is_lazy(state):
+        return CanonicalState(layout, rewrite, state, classes)
+    held = dict(state)
+    rewrite_in_place(layout, rewrite, held, classes)
+    return held
 
-    Likewise for token tables that are multiplied by a number that depends on the width.
+
+def find_score_factors(narrow: Model, target: Model) -> dict[str, float]:
+    """By name of block, what makes up for a larger head that divides its scores by more (queries
+    and their biases), and for a table that is multiplied by a number that depends on the width.
     """
     one, two = (model.family.rewrite(model.config) for model in (narrow, target))
+    found: dict[str, float] = {}
     for (name, before), (_, after) in zip(one.multiplied, two.multiplied, strict=True):
-        factor = after / before if back else before / after
-        narrow.layout.view(state, narrow.layout.by_name[name]).mul_(factor)
+        found[name] = before / after
     for small, large in zip(one.products, two.products, strict=True):
         if small.scale != large.scale:
-            factor = large.scale / small.scale if back else small.scale / large.scale
             for name in small.left:
-                narrow.layout.view(state, narrow.layout.by_name[name]).mul_(factor)
+                found[name] = found.get(name, 1.0) * (small.scale / large.scale)
+    return found
 
 
 def _filled(

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -92,19 +93,30 @@ def act_on_block(
 CHUNK = 2**20  # numbers of a large block that are held in float64 at once: 8 MB
 
 
-def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -> Iterator[Tensor]:
-    """Cut a large view of a block along an axis that no space (of `spaces`) lives in: little is in
-    float64 at a time.
+def find_cut(
+    shape: Sequence[int], block: Block, spaces: Container[str] | None = None
+) -> tuple[int, int] | None:
+    """Where a block of a shape is cut: the number of an axis that no space (of `spaces`) lives in,
+    and how many of its places make a piece; None where it stays whole.
     """
     free = [
         i
         for i, axis in enumerate(block.axes)
         if axis.space is None or (spaces is not None and axis.space not in spaces)
     ]
-    if tensor.numel() <= CHUNK or not free:
-        return iter((tensor,))
-    longest = max(free, key=lambda i: tensor.shape[i])
-    return iter(tensor.split(max(1, tensor.shape[longest] * CHUNK // tensor.numel()), longest))
+    size = math.prod(shape)
+    if size <= CHUNK or not free:
+        return None
+    longest = max(free, key=lambda i: shape[i])
+    return longest, max(1, shape[longest] * CHUNK // size)
+
+
+def chunks(tensor: Tensor, block: Block, spaces: Container[str] | None = None) -> Iterator[Tensor]:
+    """Cut a large view of a block along an axis that no space (of `spaces`) lives in: little is in
+    float64 at a time.
+    """
+    cut = find_cut(tensor.shape, block, spaces)
+    return iter((tensor,)) if cut is None else iter(tensor.split(cut[1], cut[0]))
 
 
 def moved_whole(layout: Layout, moving: Iterable[str]) -> set[str]:

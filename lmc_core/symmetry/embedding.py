@@ -30,70 +30,191 @@ from torch import Tensor
 
 from lmc_core.symmetry.arithmetic import precise_type
 from lmc_core.symmetry.elements import Role
-from lmc_core.symmetry.layout import Block, Layout, rows, unrows
 from lmc_core.symmetry.spaces import Pairs
 
-NOBODY = -1  # the owner of a place that no narrow unit was given
+NOBODY = -1  # the owner of a place that no narrow coordinate was given
 
 
 @dataclass(frozen=True)
-class Embedding:
-    """E and F of one space, or of each of its copies in the wide model.
+class Columns:
+    """E and F of one space, or of each of its copies in the wide model, as matrices; coordinates
+    are mixed, so that an axis that keeps order alone must be constant.
 
     Attributes:
         writes: E, float64 `[m, n]` or `[copies, m, n]`.
         reads: F, the same shape.
-        mixes: coordinates are mixed, so that an axis that keeps order alone must be constant;
-            otherwise rows of E are multiples of rows of the identity, or zero.
-        unread: places that no one reads, bool `[m]` or `[copies, m]`; what is written there is seen
-            by no one. None for spaces whose every coordinate is seen (a norm sees the length of a
-            stream).
     """
 
     writes: Tensor
     reads: Tensor
-    mixes: bool = True
-    unread: Tensor | None = None
+    mixes = True
+    unread = None
+
+    @property
+    def places(self) -> int:
+        """How many places there are, m."""
+        return self.writes.shape[-2]
 
     def of(self, role: Role) -> Tensor:
         """What multiplies an axis of that role."""
-        return self.reads if role == "reads" else self.held if role == "order" else self.writes
+        return self.reads if role == "reads" else self.writes
 
-    @property
-    def held(self) -> Tensor:
-        """Which coordinate each place repeats, ones and zeros, where coordinates are not mixed."""
-        return (self.writes != 0).to(self.writes)
+    def act(self, x: Tensor, role: Role) -> Tensor:
+        """Embed `[n, k]`, or `[copies, n, k]` copy by copy."""
+        return self.of(role) @ x
 
-    def to(self, device: torch.device | str) -> Embedding:
-        """The same on a device, in the type that is worked in there."""
-        dtype = precise_type(device)
-        unread = None if self.unread is None else self.unread.to(device)
-        return replace(
-            self,
-            writes=self.writes.to(device, dtype),
-            reads=self.reads.to(device, dtype),
-            unread=unread,
-        )
+    def restrict(self, x: Tensor, role: Role) -> Tensor:
+        """Multiply `[m, k]`, or `[copies, m, k]` copy by copy, by the transposed map of a role."""
+        return self.of(role).mT @ x
 
-    def stretched(self, factors: Tensor) -> Embedding:
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Columns:
+        """The same on a device, in a type; by default in that which is worked in there."""
+        dtype = dtype or precise_type(device)
+        return Columns(self.writes.to(device, dtype), self.reads.to(device, dtype))
+
+    def stretched(self, factors: Tensor) -> Columns:
         """The same with other lengths: E multiplied by a factor for each place `[..., m]`, F
         divided by it.
         """
+        return Columns(self.writes * factors[..., None], self.reads / factors[..., None])
+
+
+@dataclass(frozen=True)
+class Copies:
+    """E and F of one space, or of each of its copies in the wide model, whose rows are multiples of
+    rows of the identity, or zero: a few numbers for a place in place of a row.
+
+    Attributes:
+        owner: int64 `[m]` or `[copies, m]`, the narrow coordinate that each place repeats; `NOBODY`
+            for none.
+        into: float64 of the same shape, what a place is multiplied by in E.
+        out: what it is multiplied by in F.
+        size: n.
+        mixes: whether it stands for a map that mixes coordinates (zeros appended to a stream or to
+            a plane), so that an axis that keeps order alone must be constant.
+        unread: places that no one reads, bool of the same shape; what is written there is seen by
+            no one. None for spaces whose every coordinate is seen (a norm sees the length of a
+            stream).
+    """
+
+    owner: Tensor
+    into: Tensor
+    out: Tensor
+    size: int
+    mixes: bool = False
+    unread: Tensor | None = None
+
+    @property
+    def places(self) -> int:
+        """How many places there are, m."""
+        return self.owner.shape[-1]
+
+    @property
+    def writes(self) -> Tensor:
+        """E as a matrix, `[m, n]` or `[copies, m, n]`."""
+        return self.of("writes")
+
+    @property
+    def reads(self) -> Tensor:
+        """F as a matrix."""
+        return self.of("reads")
+
+    def of(self, role: Role) -> Tensor:
+        """What multiplies an axis of that role, as a matrix; along one that keeps order alone ones
+        and zeros, which coordinate each place repeats.
+        """
+        coordinates = torch.arange(self.size, device=self.owner.device)
+        return (self.owner[..., None] == coordinates).to(self.into) * self._factors(role)[..., None]
+
+    def _factors(self, role: Role) -> Tensor:
+        """What each place is multiplied by along an axis of a role, 0 for one of nobody."""
+        if role == "order":
+            return (self.owner != NOBODY).to(self.into)
+        return self.out if role == "reads" else self.into
+
+    def act(self, x: Tensor, role: Role) -> Tensor:
+        """Embed `[n, k]`, or `[copies, n, k]` copy by copy."""
+        return taken(x, self.owner) * self._factors(role)[..., None]
+
+    def restrict(self, x: Tensor, role: Role) -> Tensor:
+        """Multiply `[m, k]`, or `[copies, m, k]` copy by copy, by the transposed map of a role."""
+        return gathered(x * self._factors(role)[..., None], self.owner, self.size)
+
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Copies:
+        """The same on a device, in a type; by default in that which is worked in there."""
+        dtype = dtype or precise_type(device)
         return replace(
-            self, writes=self.writes * factors[..., None], reads=self.reads / factors[..., None]
+            self,
+            owner=self.owner.to(device),
+            into=self.into.to(device, dtype),
+            out=self.out.to(device, dtype),
+            unread=None if self.unread is None else self.unread.to(device),
         )
 
+    def stretched(self, factors: Tensor) -> Copies:
+        """The same with other lengths: E multiplied by a factor for each place `[..., m]`, F
+        divided by it.
+        """
+        owner = self.owner.expand(torch.broadcast_shapes(self.owner.shape, factors.shape))
+        return replace(self, owner=owner, into=self.into * factors, out=self.out / factors)
 
-def rectangular(columns: Tensor, normed: bool = False) -> Embedding:
+
+Embedding = Columns | Copies
+
+
+def taken(x: Tensor, owner: Tensor) -> Tensor:
+    """Row `owner[j]` of `[n, k]`, or of each of `[copies, n, k]`, for every place j: `[..., m, k]`;
+    some row where there is no owner.
+    """
+    owner = owner.clamp_min(0)
+    if owner.ndim == 1:
+        return x.index_select(-2, owner)
+    index = owner[..., None].expand(*owner.shape, x.shape[-1])
+    return x.expand(*owner.shape[:-1], *x.shape[-2:]).gather(-2, index)
+
+
+def gathered(x: Tensor, owner: Tensor, size: int) -> Tensor:
+    """The sum of the rows `[..., m, k]` of every owner: `[..., n, k]`.
+
+    Args:
+        x: zero where there is no owner.
+        owner: int64 `[m]` or `[copies, m]`.
+        size: n.
+    """
+    found, owner = x.new_zeros(*x.shape[:-2], size, x.shape[-1]), owner.clamp_min(0)
+    if owner.ndim == 1:
+        return found.index_add_(-2, owner, x)
+    return found.scatter_add_(-2, owner[..., None].expand(x.shape), x)
+
+
+def rectangular(columns: Tensor, normed: bool = False) -> Columns:
     """The embedding by orthonormal columns Q `[..., m, n]`; with the length of streams that a norm
     reads where `normed`.
     """
     m, n = columns.shape[-2:]
-    stretch = (m / n) ** 0.5 if normed else 1.0
-    return Embedding(columns * stretch, columns / stretch)
+    stretch = _length(m, n, normed)
+    return Columns(columns * stretch, columns / stretch)
 
 
-def semi_permutation(owner: Tensor, shares: Tensor, size: int) -> Embedding:
+def appended(owner: Tensor, size: int, normed: bool = False) -> Copies:
+    """The embedding by columns Q of ones and zeros, for spaces that mix: zeros are appended.
+
+    Args:
+        owner: int64 `[m]`, the coordinate that stands at each place; `NOBODY` for zeros.
+        size: n.
+        normed: whether a norm reads the length of the space.
+    """
+    held = (owner != NOBODY).double()
+    stretch = _length(len(owner), size, normed)
+    return Copies(owner, held * stretch, held / stretch, size, mixes=True)
+
+
+def _length(m: int, n: int, normed: bool) -> float:
+    """What E makes a vector longer by, sqrt(m / n) where a norm divides by its length."""
+    return (m / n) ** 0.5 if normed else 1.0
+
+
+def semi_permutation(owner: Tensor, shares: Tensor, size: int) -> Copies:
     """The embedding that repeats coordinates.
 
     Args:
@@ -102,8 +223,8 @@ def semi_permutation(owner: Tensor, shares: Tensor, size: int) -> Embedding:
         shares: float64 of the same shape, those of the places of one owner sum to 1.
         size: n.
     """
-    held = (owner[..., None] == torch.arange(size, device=owner.device)).to(shares)
-    return Embedding(held, held * shares[..., None], mixes=False, unread=owner == NOBODY)
+    held = (owner != NOBODY).to(shares)
+    return Copies(owner, held, held * shares, size, unread=owner == NOBODY)
 
 
 def padding(n: int, m: int, fixes_ones: bool = False) -> Tensor:
@@ -114,8 +235,14 @@ def padding(n: int, m: int, fixes_ones: bool = False) -> Tensor:
     return columns - columns.mean(1, keepdim=True) + (n * m) ** -0.5 if fixes_ones else columns
 
 
+def first_places(n: int, m: int) -> Tensor:
+    """Owners int64 `[m]`: every coordinate at its own number, nobody behind them."""
+    places = torch.arange(m)
+    return torch.where(places < n, places, NOBODY)
+
+
 def paired(narrow: Pairs, wide: Pairs, n: int, m: int) -> Tensor | None:
-    """Columns `[m, n]` that send every rotary pair to one of the same frequency; None where there
+    """Owners int64 `[m]` that send every rotary pair to one of the same frequency; None where there
     is none.
 
     Pair j of r/2 turns by theta^(-2j/r) a position, so that of k r/2 pairs number k j does (Su et
@@ -124,100 +251,9 @@ def paired(narrow: Pairs, wide: Pairs, n: int, m: int) -> Tensor | None:
     times, left = divmod(wide.rotated, narrow.rotated)
     if left or n - narrow.rotated > m - wide.rotated:
         return None
-    columns = torch.zeros(m, n, dtype=torch.float64)
+    owner = torch.full((m,), NOBODY)
     for at, to in zip(narrow.indices(), wide.indices(), strict=True):
-        columns[to[::times], at] = 1.0
+        owner[to[::times]] = torch.tensor(at)
     others = torch.arange(n - narrow.rotated)
-    columns[wide.rotated + others, narrow.rotated + others] = 1.0
-    return columns
-
-
-def embed_block(
-    layout: Layout, block: Block, tensor: Tensor, embeddings: dict[str, Embedding]
-) -> Tensor:
-    """Embed every axis of a block whose space has an embedding.
-
-    Args:
-        layout: of either model; only which space is within which counts.
-        block: which one.
-        tensor: its values in the narrow model, float64.
-        embeddings: by name of space.
-
-    Returns:
-        Its values in the wide model.
-    """
-    for first, axis in _axes(layout, block, embeddings):
-        embedding = embeddings[axis[1]]
-        if axis[0] == "order" and embedding.mixes:
-            shape = list(tensor.shape)
-            shape[first[-1]] = embedding.writes.shape[-2]
-            assert torch.equal(tensor, tensor.flatten()[:1].expand_as(tensor)), (
-                f"{block.name} should be constant"
-            )
-            tensor = tensor.flatten()[:1].expand(shape)
-        else:
-            tensor = _multiply(tensor, first, embedding.of(axis[0]))
-    return tensor
-
-
-def seen(layout: Layout, block: Block, tensor: Tensor, embeddings: dict[str, Embedding]) -> Tensor:
-    """The part of a block of a wide model that an embedded narrow one can see: every reading axis
-    multiplied by F E^T.
-
-    What is left, B - seen(B), reads nothing of what an embedded model writes, so that it may be
-    added to any of its readers.
-    """
-    reading = [
-        (first, embeddings[name])
-        for first, (role, name) in _axes(layout, block, embeddings)
-        if role == "reads"
-    ]
-    # planes stand at the places of the wide model, so they go first here
-    for first, embedding in reversed(reading):
-        tensor = _multiply(tensor, first, embedding.writes.mT)
-    for first, embedding in reading:
-        tensor = _multiply(tensor, first, embedding.reads)
-    return tensor
-
-
-def restrict_block(
-    layout: Layout, block: Block, tensor: Tensor, embeddings: dict[str, Embedding]
-) -> Tensor:
-    """What an embedded model holds of the narrow one along some spaces: E^T where a block reads,
-    F^T where it writes.
-    """
-    for first, (role, name) in reversed(_axes(layout, block, embeddings)):
-        embedding = embeddings[name]
-        tensor = _multiply(
-            tensor, first, (embedding.writes if role == "reads" else embedding.reads).mT
-        )
-    return tensor
-
-
-def _axes(
-    layout: Layout, block: Block, embeddings: dict[str, Embedding]
-) -> list[tuple[list[int], tuple[Role, str]]]:
-    """Axes with an embedding, outer spaces first: the axes of the spaces around and its own, its
-    role and its space.
-    """
-    found = []
-    for position, axis in enumerate(block.axes):
-        if axis.space is not None and axis.space in embeddings:
-            path = layout.path(axis.space)
-            found.append(
-                (
-                    len(path),
-                    [*(block.axis(outer) for outer in path), position],
-                    (axis.role, axis.space),
-                )
-            )
-    return [(first, about) for _, first, about in sorted(found, key=lambda each: each[0])]
-
-
-def _multiply(tensor: Tensor, first: list[int], matrix: Tensor) -> Tensor:
-    """Multiply along the last of the named axes, copy by copy of those before it."""
-    found = rows(tensor, first)
-    flat = found.flatten(0, -3) if found.ndim > 2 else found
-    shape = list(tensor.shape)
-    shape[first[-1]] = matrix.shape[-2]
-    return unrows(matrix @ flat, first, tuple(shape))
+    owner[wide.rotated + others] = narrow.rotated + others
+    return owner

@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import torch
 
-from lmc_core.matching.widths import _owners
+from lmc_core.matching.places import _owners
 from lmc_core.symmetry.embedding import NOBODY
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from lmc_core.symmetry.embedding import rectangular, seen, semi_permutation
+from lmc_core.symmetry.embedded_blocks import seen
+from lmc_core.symmetry.embedding import rectangular, semi_permutation
 from lmc_core.symmetry.layout import Block, Layout
 from lmc_core.symmetry.spaces import LINEAR, PERMUTATIONS, Space
 

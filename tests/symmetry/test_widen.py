@@ -20,7 +20,7 @@ from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.models.widen import padded, separate_head, widen
 from lmc_core.symmetry.elements import ones_complement
-from lmc_core.symmetry.embedding import NOBODY, Embedding, padding, rectangular, semi_permutation
+from lmc_core.symmetry.embedding import Columns, Embedding, padding, rectangular, semi_permutation
 from lmc_core.symmetry.spaces import SymmetryClass
 from tests.networks import CONFIGURATIONS, random_inputs, random_model
 from tests.symmetry.wider import WAYS, has_sizes, wider_config
@@ -266,16 +266,12 @@ def test_what_is_no_embedding_changes_the_function(wrong: str) -> None:
         }
     elif wrong == "columns":
         columns = right["residual"].writes + 0.05 * torch.randn(48, 24, dtype=torch.float64)
-        chosen = {"residual": Embedding(columns, columns)}
+        chosen = {"residual": Columns(columns, columns)}
     elif wrong == "speeds":
         chosen = {"query-key.0": rectangular(padding(6, 12))}
     else:
-        owner = torch.tensor([0, 1, 2, 0, 1, 2])
-        chosen = {
-            "heads.0": Embedding(
-                right["heads.0"].writes.roll(1, 0), right["heads.0"].reads, False, owner == NOBODY
-            )
-        }
+        heads = right["heads.0"]
+        chosen = {"heads.0": Columns(heads.writes.roll(1, 0), heads.reads)}
     torch.manual_seed(0)
     assert (
         function_error(narrow, widen(narrow, config, chosen), random_inputs(narrow), torch.float64)
