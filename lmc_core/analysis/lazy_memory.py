@@ -46,15 +46,10 @@ def can_be_lazy(references: Sequence[str]) -> bool:
     """Whether two models or more can be aligned by their weights without being held: files of
     plain tensors, one architecture, the same sizes.
     """
-    if len(references) < 2 or any("+" in each for each in references):  # adapters are held
+    found = read_plain(references)
+    if len(found) < 2:
         return False
-    try:
-        files = [path for each in references for path in find_files(each)]
-        (one, first), *others = (configuration(each) for each in references)
-    except LmcError:  # said in full where they are loaded
-        return False
-    if any(path.suffix in SUFFIXES for path in files):
-        return False
+    (one, first), *others = found
     shapes = one.layout(first).shapes
     return all(
         two.name == one.name
@@ -62,6 +57,20 @@ def can_be_lazy(references: Sequence[str]) -> bool:
         and two.layout(config).shapes == shapes
         for two, config in others
     )
+
+
+def read_plain(references: Sequence[str]) -> list[tuple[Family, Config]]:
+    """Families and configurations of models whose files hold plain tensors, which can be read one
+    by one; [] where one does not, or where it has an adapter, which is held.
+    """
+    if any("+" in each for each in references):
+        return []
+    try:
+        files = [path for each in references for path in find_files(each)]
+        found = [configuration(each) for each in references]
+    except LmcError:  # said in full where they are loaded
+        return []
+    return [] if any(path.suffix in SUFFIXES for path in files) else found
 
 
 def is_large(references: Sequence[str]) -> bool:
@@ -78,7 +87,7 @@ def estimate_lazy_pair(references: Sequence[str], examples: int, length: int) ->
         length: tokens of one.
     """
     family, config = configuration(references[0])
-    stored = _stored(references, family, config)
+    stored = find_stored(references, family, config)
     return estimate_lazy(family, config, stored, examples, length)
 
 
@@ -101,12 +110,14 @@ def estimate_lazy(
     read = table * (SINGLE + (stored if stored < SINGLE else 0))
     forward = 2 * outputs + max(read, table * SINGLE + FREED + outputs)
     side = torch.get_num_threads()  # tables that are looked at side by side, and layers
-    largest = sorted(_sizes(family, config))[-side:]
-    search = 2 * outputs + max(_stream(layout, stored, largest), _units(layout, side))
+    largest = sorted(list_sizes(family, config))[-side:]
+    search = 2 * outputs + max(
+        estimate_stream(layout, stored, largest), estimate_units(layout, side)
+    )
     # looked at once more for values that its type does not hold
     saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE if write else 0
     most = max(forward, search, saving)
-    return LIBRARIES + _maps(layout) + most
+    return LIBRARIES + count_maps(layout) + most
 
 
 def estimate_lazy_group_of(
@@ -117,7 +128,7 @@ def estimate_lazy_group_of(
     `estimate_lazy_group`.
     """
     family, config = configuration(references[0])
-    stored = _stored(references, family, config)
+    stored = find_stored(references, family, config)
     return estimate_lazy_group(family, config, stored, len(references), examples, length, onto)
 
 
@@ -147,14 +158,18 @@ def estimate_lazy_group(
     """
     layout = family.layout(config)
     outputs = SINGLE * count_outputs(family, config, examples, length)
-    sizes = _sizes(family, config)
+    sizes = list_sizes(family, config)
     table, side = max(sizes), torch.get_num_threads()
     read = table * (SINGLE + (stored if stored < SINGLE else 0))
     forward = outputs + max(read, table * SINGLE + FREED + outputs)
-    visit = _stream(layout, stored, sorted(sizes)[-side:], SINGLE + stored)
+    largest = sorted(sizes)[-side:]
+    visit = estimate_stream(layout, stored, largest, SINGLE + stored)
+    visit = max(visit, estimate_units(layout, side))
     saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE
     searched = count - 1 if onto else count * (count - 1) // 2
-    matched = estimate_group_maps(layout, count, searched) + max(visit, _units(layout, side))
+    matched = estimate_group_maps(layout, count, searched) + max(
+        visit, estimate_units(layout, side)
+    )
     return LIBRARIES + max(matched, estimate_group_maps(layout, count) + max(forward, saving))
 
 
@@ -195,7 +210,7 @@ def estimate_curve_of(
         pairs: of an example and a point; None for more than are held at once.
     """
     family, config = configuration(references[0])
-    stored = _stored(references, family, config)
+    stored = find_stored(references, family, config)
     align = estimate_lazy(family, config, stored, examples, length, write=False) if aligned else 0
     return Memory(0, align, estimate_lazy_curve(family, config, stored, aligned, length, pairs))
 
@@ -225,7 +240,7 @@ def estimate_lazy_curve(
     one = count_outputs(family, config, 1, length)
     outputs = SINGLE * max(one, min(BATCH_OUTPUTS, BATCH * one))
     part = _largest_part(layout) * (2 * (SINGLE if aligned else stored) + SINGLE)
-    maps = _maps(layout) + SINGLE * _largest_of_experts(layout) if aligned else 0
+    maps = count_maps(layout) + SINGLE * _largest_of_experts(layout) if aligned else 0
     return LIBRARIES + maps + part + held + outputs + SINGLE * LOGITS
 
 
@@ -253,7 +268,7 @@ def _largest_part(layout: Layout) -> int:
     return max(layers.values())
 
 
-def _stored(references: Sequence[str], family: Family, config: Config) -> int:
+def find_stored(references: Sequence[str], family: Family, config: Config) -> int:
     """Bytes of a number in the files of two models."""
     total = sum(path.stat().st_size for each in references for path in find_files(each))
     parameters = sum(math.prod(shape) for shape in family.layout(config).shapes.values())
@@ -269,7 +284,7 @@ def count_outputs(family: Family, config: Config, examples: int, length: int) ->
     return each * max(1, min(examples, OUTPUTS // each))
 
 
-def _maps(layout: Layout) -> int:
+def count_maps(layout: Layout) -> int:
     """Bytes of the maps of all spaces."""
     total = 0
     for space in layout.spaces.values():
@@ -281,7 +296,7 @@ def _maps(layout: Layout) -> int:
     return total
 
 
-def _sizes(family: Family, config: Config) -> list[int]:
+def list_sizes(family: Family, config: Config) -> list[int]:
     """Numbers of every parameter while models are matched."""
     shapes = family.layout(config).shapes
     sizes = [math.prod(shape) for shape in shapes.values()]
@@ -291,7 +306,9 @@ def _sizes(family: Family, config: Config) -> list[int]:
     return sizes
 
 
-def _stream(layout: Layout, stored: int, largest: Sequence[int], first: int | None = None) -> int:
+def estimate_stream(
+    layout: Layout, stored: int, largest: Sequence[int], first: int | None = None
+) -> int:
     """Bytes for a visit of the residual stream: of both models the parameters that threads read
     side by side, of which there are so many numbers, and sums.
 
@@ -308,7 +325,7 @@ def _stream(layout: Layout, stored: int, largest: Sequence[int], first: int | No
     return read + (GRAMS + waiting) * DOUBLE * width**2
 
 
-def _units(layout: Layout, side: int) -> int:
+def estimate_units(layout: Layout, side: int) -> int:
     """Bytes for the best order of the units of a layer: their similarity and its factors, or what
     an assignment of few takes, for each thread; and what is made of a matrix of the layer, which
     two threads rarely do at once.

@@ -12,6 +12,7 @@ from lmc_core.analysis.lazy_memory import (
     is_large,
 )
 from lmc_core.analysis.memory import require_room
+from lmc_core.analysis.widened_memory import can_be_widened_lazily, estimate_lazy_widths
 from lmc_core.matching.many import MOST
 from lmc_core.matching.method import learns
 from lmc_core.matching.methods import MANY_METHODS
@@ -42,7 +43,7 @@ def open_lazily(
     settings: Mapping[str, object] | None = None,
 ) -> Opened | None:
     """Models to be aligned without being held; None where they are small, or have to be held: on a
-    GPU, of several sizes or heads, or by a method that learns.
+    GPU, of several heads or depths, more than two of several widths, or by a method that learns.
 
     Args:
         references: of all of them.
@@ -59,10 +60,16 @@ def open_lazily(
     by_weights = many and not learns(configured)
     if not (method == "weight" or by_weights) or find_device(device) != "cpu":
         return None
-    if len(references) > MOST or not (can_be_lazy(references) and is_large(references)):
+    widths = not many and can_be_widened_lazily(references)
+    if len(references) > MOST or not (widths or can_be_lazy(references)):
+        return None
+    if not is_large(references):
         return None
     examples = CHECKED, length or WINDOW
-    if many:
+    if widths:
+        needed = estimate_lazy_widths(references, *examples)
+        named = f"{references[1]} onto {references[0]}"
+    elif many:
         onto = getattr(configured, "reference", 0) > 0
         needed = estimate_lazy_group_of(references, *examples, onto)
         named = f"{len(references)} models"

@@ -19,6 +19,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from lmc_core.large_blocks import return_freed
 from lmc_core.matching.objective import Objective
 from lmc_core.matching.widened import Places
 from lmc_core.models.model import Model
@@ -105,22 +106,14 @@ def _shared_out(
 ) -> Copies:
     """The semi-permutation of one space that fits best, with everything else held."""
     n, m = space.size, wide.layout.spaces[space.name].size
-    usual = n / m  # share of a copy
-    gain: Tensor | None = None
-    readers: dict[str, float] = {}
-    for block in problem.touching[space.name]:
-        weight, share = problem.weights[block.name], 1.0
-        if block.axes[block.axis(space.name)].role == "reads":
-            share = usual
-            readers[block.name] = weight
-        for ours, theirs in _sides(narrow, wide, block, space.name, embeddings):
-            # |b|^2 - |b - s a|^2: what an owner is worth over an empty place
-            worth = (weight * ours) @ theirs.mT
-            worth *= 2 * share
-            worth -= share**2 * (weight * ours.square().sum(-1)[..., None])
-            gain = worth if gain is None else gain.add_(worth)
-    assert gain is not None
+    readers = {
+        block.name: problem.weights[block.name]
+        for block in problem.touching[space.name]
+        if _role(block, space.name) == "reads"
+    }
+    gain = _gains(narrow, wide, space, embeddings, problem)
     outer, device = gain.shape[:-2], gain.device
+    return_freed()
     owner = torch.stack([_owners(each) for each in gain.cpu().reshape(-1, n, m)])
     del gain
     owner = owner.view(*outer, m).to(device)
@@ -130,6 +123,31 @@ def _shared_out(
     left = (1 - total) / copies
     shares = parts + taken(left[..., None], owner)[..., 0]
     return semi_permutation(owner, torch.where(owner == NOBODY, 0.0, shares), n)
+
+
+def _gains(
+    narrow: Model,
+    wide: Model,
+    space: Space,
+    embeddings: Mapping[str, Embedding],
+    problem: Objective,
+) -> Tensor:
+    """What every owner of a place is worth over an empty one, |b_j|^2 - |b_j - s a_i|^2 with the
+    usual share s = n / m where a block reads, `[n, m]` or copy by copy.
+    """
+    usual = space.size / wide.layout.spaces[space.name].size
+    gain: Tensor | None = None
+    for block in problem.touching[space.name]:
+        weight, share = problem.weights[block.name], 1.0
+        if _role(block, space.name) == "reads":
+            share = usual
+        for ours, theirs in _sides(narrow, wide, block, space.name, embeddings):
+            worth = (weight * ours) @ theirs.mT
+            worth *= 2 * share
+            worth -= share**2 * (weight * ours.square().sum(-1)[..., None])
+            gain = worth if gain is None else gain.add_(worth)
+    assert gain is not None
+    return gain
 
 
 def _parts(

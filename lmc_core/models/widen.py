@@ -78,7 +78,7 @@ def widen(
 
     def make(block: Block) -> Iterator[Tensor]:
         parts = embedded_pieces(small, large, state, block, chosen)
-        if like is None:
+        if like is None or not _leaves_open(block, chosen):
             yield from parts
             return
         for part, other in zip(parts, read_pieces(large, like, block), strict=True):
@@ -197,6 +197,18 @@ def find_score_factors(narrow: Model, target: Model) -> dict[str, float]:
             for name in small.left:
                 found[name] = found.get(name, 1.0) * (small.scale / large.scale)
     return found
+
+
+def _leaves_open(block: Block, embeddings: Mapping[str, Embedding]) -> bool:
+    """Whether an embedding leaves something of a block open: where it reads from one that is
+    embedded, or stands at a place that no one reads.
+    """
+    return any(
+        axis.space in embeddings
+        and (axis.role == "reads" or embeddings[axis.space].unread is not None)
+        for axis in block.axes
+        if axis.space is not None
+    )
 
 
 def _filled(
