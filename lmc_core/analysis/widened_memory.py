@@ -24,6 +24,7 @@ from lmc_core.analysis.lazy_memory import (
     LIBRARIES,
     PIECES,
     SINGLE,
+    WHOLE,
     count_outputs,
     estimate_units,
     find_stored,
@@ -123,7 +124,7 @@ def estimate_widened(narrow: Sizes, wide: Sizes, examples: int, length: int) -> 
     filled = large * SINGLE + stored + FILLED * min(large, CHUNK)
     forward = max(filled, large * SINGLE + FREED + outputs)
     visit = _visit(narrow, wide, tables[:side])
-    units = estimate_units(wide.layout, side)
+    units = _units(narrow.layout, wide.layout, side)
     given = _give_away(narrow.layout, wide.layout)
     # looked at once more for values that its type does not hold
     saving = large * (SINGLE + wide.stored) + TOP + 2 * PIECES * min(large, PIECE) // SINGLE
@@ -187,6 +188,27 @@ def _visit(narrow: Sizes, wide: Sizes, tables: Sequence[tuple[int, int]]) -> int
     )
     waiting = AHEAD * len(tables) if len(tables) > 1 else 1
     return read + (GRAMS + waiting) * DOUBLE * width**2
+
+
+def _units(narrow: Layout, wide: Layout, side: int) -> int:
+    """Bytes for the best order of the units of a layer, for each thread: their similarity in
+    float32 and its costs in float64; and what is made of a matrix of the layer.
+
+    Rows of copies have their largest entries in one column, too few columns for an assignment from
+    a few candidates of each row.
+    """
+    size = max(
+        (
+            space.size
+            for name, space in wide.spaces.items()
+            if space.kind == "units" and space.within is None
+            if narrow.spaces[name].size < space.size
+        ),
+        default=0,
+    )
+    width = max((s.size for s in wide.spaces.values() if s.kind == "residual"), default=0)
+    repeated = side * (size**2 * (SINGLE + DOUBLE) + FREED) + WHOLE * size * width
+    return max(estimate_units(wide, side), repeated)
 
 
 def _give_away(narrow: Layout, wide: Layout) -> int:

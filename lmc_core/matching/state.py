@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from lmc_core.large_blocks import return_freed
 from lmc_core.matching.objective import Objective
 from lmc_core.side_by_side import side_by_side
 from lmc_core.symmetry.alignment import Alignment, act_on_block, is_constant
@@ -171,6 +172,7 @@ class MatchingState:
             space: within no other.
             half: whether products are in bfloat16.
         """
+        return_freed()
         layout, n = self.problem.layout, space.size
         blocks: dict[bool, list[Block]] = {False: [], True: []}
         for block in self.problem.touching[space.name]:
