@@ -95,8 +95,10 @@ SIZES = {
 }
 
 
-def write_pair(config: dict, kind: str, noise: float, folders: list[Path]) -> None:
-    """Write two models or more, one parameter in memory at a time."""
+def write_pair(config: dict, kind: str, noise: float, folders: list[Path], seed: int = 0) -> None:
+    """Write two models or more, or one, one parameter in memory at a time; `seed` is of the
+    first.
+    """
     import torch
 
     from lmc_core.models.canonical_state import MovedState
@@ -123,11 +125,11 @@ def write_pair(config: dict, kind: str, noise: float, folders: list[Path]) -> No
         # constant gains and no offsets, so that a planted rotation keeps the function
         return torch.ones_like(value) if gain else value if value.ndim > 1 else 0 * value
 
-    first = LazyState(empty, lambda name: draw(name, 0))
+    first = LazyState(empty, lambda name: draw(name, seed))
 
     def other(number: int) -> LazyState:
         if kind != "planted":
-            return LazyState(empty, lambda name: draw(name, number))
+            return LazyState(empty, lambda name: draw(name, seed + number))
         planted = Alignment.random(
             layout.spaces,
             choose_classes(

@@ -155,9 +155,9 @@ def estimate(
         # the originals stay; working copies, and what matching holds of them
         align += 2 * SINGLE * each + 4 * DOUBLE * each
     elif widened:
-        # the wide one where it was and where it is, the narrow one as it was held and is, and twice
-        # while it is widened anew, before and after its planes are stretched; one of these moved
-        align += 6 * DOUBLE * each
+        # the wide one where it was and where it is, the narrow one as it was widened, and twice
+        # while it is widened anew, before and after its planes are stretched
+        align += 5 * DOUBLE * each
     if learned:
         align += learning(structure.layout, each)
     sizes = family.sizes(config)
