@@ -75,9 +75,8 @@ def align(folders: list[str], way: str, arguments: argparse.Namespace) -> None:
 
 def announce(folders: list[str], way: str) -> int:
     """Bytes that are announced for what is measured here."""
-    from lmc_core.analysis.widened_memory import estimate_lazy_widths
-
     from lmc_core.analysis.memory import estimate_pair
+    from lmc_core.analysis.widened_memory import estimate_lazy_widths
 
     if way == "held":
         return estimate_pair(folders).align

@@ -167,9 +167,7 @@ def estimate_lazy_group(
     visit = max(visit, estimate_units(layout, side))
     saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE
     searched = count - 1 if onto else count * (count - 1) // 2
-    matched = estimate_group_maps(layout, count, searched) + max(
-        visit, estimate_units(layout, side)
-    )
+    matched = estimate_group_maps(layout, count, searched) + visit
     return LIBRARIES + max(matched, estimate_group_maps(layout, count) + max(forward, saving))
 
 
