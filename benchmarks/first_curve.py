@@ -4,10 +4,11 @@
     python benchmarks/first_curve.py --cold gpt2-plays  # without a worker that is ready
 
 Each pair is asked about as the page Barrier does at first: the plain average, weight matching with
-permutations alone, and with the largest classes, on all examples of the test split at 25 points. A
-worker in a home of its own computes them; the clock runs from the question until there is a first
-curve to draw, which is on so many examples at so many points, of each of the three. Then the jobs
-are cancelled, and the time is taken until none runs. "Cold" counts the start of the worker and its
+permutations alone, and with the largest classes, on all examples of the test split at 25 points;
+from the second model to the first, as first answers the other way come with the app. A worker in a
+home of its own computes them; the clock runs from the question until there is a first curve to
+draw, which is on so many examples at so many points, of each of the three. Then the jobs are
+cancelled, and the time is taken until none runs. "Cold" counts the start of the worker and its
 imports; otherwise the worker was told of the models when the page was opened, and is ready.
 """
 
@@ -68,7 +69,7 @@ def main() -> int:
 
 def ask(pair: str) -> list[BarrierRequest]:
     """What the page Barrier asks for at first."""
-    a, b = f"{pair}-s0", f"{pair}-s1"
+    a, b = f"{pair}-s1", f"{pair}-s0"
     largest = {kind: space["largest"] for kind, space in read_kinds(a).items()}
     settings = (PLAIN, only_permutations(largest), all_classes(largest))
     return [
