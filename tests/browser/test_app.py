@@ -30,8 +30,10 @@ HEADINGS = {
 }
 
 
-# nothing is pale because it waits to be drawn again, and no colour is on its way to another
+# nothing is pale because it waits to be drawn again, no help floats above what the pointer passed,
+# and no colour is on its way to another
 STILL = """() => !document.querySelector('[data-stale=true]')
+    && !document.querySelector('#stFloatingOverlayPortal')?.textContent
     && document.getAnimations().every(each => each.playState !== 'running'
         || each.effect.getComputedTiming().iterations === Infinity)"""
 
@@ -40,6 +42,9 @@ def violations(page: Page) -> list[str]:
     """What axe finds on a page that has come to rest, of the app or from a file."""
     if page.get_by_test_id("stApp").count():
         settle(page)
+    size = page.viewport_size
+    assert size
+    page.mouse.move(1, size["height"] - 1)  # off everything that says something to a pointer
     page.wait_for_function(STILL, timeout=PAGE_LIMIT)
     found = Axe().run(page).response["violations"]
     return [f"{each['id']}: {[node['html'][:120] for node in each['nodes']][:3]}" for each in found]
