@@ -23,18 +23,14 @@ class Chart(go.Figure):
 
     def add_annotation(self, *given: object, **named: object) -> Chart:
         """Write a text; see `Figure.add_annotation` of Plotly."""
-        if given or any(named.get(name) is not None for name in AXES):
+        if not self._kept("annotations", given, named):
             super().add_annotation(*given, **named)
-        else:
-            self._keep("annotations", named)
         return self
 
     def add_shape(self, *given: object, **named: object) -> Chart:
         """Draw a shape; see `Figure.add_shape` of Plotly."""
-        if given or any(named.get(name) is not None for name in AXES):
+        if not self._kept("shapes", given, named):
             super().add_shape(*given, **named)
-        else:
-            self._keep("shapes", named)
         return self
 
     def __getitem__(self, name: object):  # whatever Plotly returns
@@ -47,9 +43,13 @@ class Chart(go.Figure):
         self._take_up()
         return super().to_dict()
 
-    def _keep(self, kind: str, values: dict[str, object]) -> None:
-        values = {name: value for name, value in values.items() if value is not None}
+    def _kept(self, kind: str, given: tuple[object, ...], named: dict[str, object]) -> bool:
+        """Keep what is to be added; False for an object, or one of several panels."""
+        if given or any(named.get(name) is not None for name in AXES):
+            return False
+        values = {name: value for name, value in named.items() if value is not None}
         self._waiting.setdefault(kind, []).append(values)
+        return True
 
     def _take_up(self) -> None:
         """Put what waits into the layout."""
