@@ -40,6 +40,12 @@ def find_host() -> str:
     return f"{socket.gethostname()}/{space}"
 
 
+@cache
+def find_machine() -> str:
+    """The name of this machine, as part of a file's name."""
+    return quote(socket.gethostname(), safe="")
+
+
 def find_start(pid: int) -> str | None:
     """When a process of this machine began, in a form that only this machine reads; None once it
     ended, also where nobody has reaped it yet.

@@ -79,10 +79,7 @@ class Worker(Work):
                 break
             # A job that came between the last look and the release saw a living worker and started
             # none.
-            if self._stopping or not any(
-                (job.state, job.device, job.executor) == ("queued", self.device, self.executor)
-                for job in self.jobs.active()
-            ):
+            if self._stopping or not any(self._waits_here(job) for job in self.jobs.active()):
                 break
         return served
 

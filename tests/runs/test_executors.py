@@ -12,6 +12,7 @@ from lmc_core.errors import BadInput, Cancelled, StoreError, UnknownName
 from lmc_core.runs import Inline, Local, Result, get_executor
 from lmc_core.runs.computation import COMPUTATIONS, request_from_json
 from lmc_core.runs.executors.contents import find_models
+from lmc_core.runs.jobs import lock_path
 from tests.runs.conftest import python, until
 from tests.runs.fakes import FakeRequest
 
@@ -95,7 +96,7 @@ def test_two_submitting_processes_compute_once(home: Path, ask: Ask) -> None:
     first, second = race(request, home, "Local(command=[*LAUNCH[:-1], '0.5'])")
     assert first == second
     assert request.runs() == 1
-    until(lambda: "ends" in (home / "workers" / "cpu.log").read_text())
+    until(lambda: "ends" in (lock_path("cpu", home).with_suffix(".log")).read_text())
 
 
 def test_a_killed_process_does_not_block_the_next(home: Path, ask: Ask) -> None:

@@ -10,6 +10,7 @@ import pytest
 from lmc_core.errors import BadInput
 from lmc_core.runs import warm, worker
 from lmc_core.runs.executors import Local
+from lmc_core.runs.jobs import lock_path
 from lmc_core.runs.warm import Expectations, expect
 from lmc_core.runs.worker import Worker
 
@@ -53,7 +54,7 @@ def test_what_cannot_be_read_is_in_nobodys_way(home: Path, monkeypatch: pytest.M
     expect(["a"], "cpu", home)
     expected = Expectations("cpu", home)
     assert expected.meet() and not expected.meet()
-    (home / "workers" / "cpu.models").write_text("no list")
+    lock_path("cpu", home).with_suffix(".models").write_text("no list")
     assert not Expectations("cpu", home).meet()
 
 

@@ -166,7 +166,7 @@ def test_a_job_that_raises(local: Local, ask: Ask, home: Path) -> None:
         local.run(ask(mode="input"))
     with pytest.raises(LmcError, match=r"not foreseen \(ZeroDivisionError: by nothing\)") as caught:
         local.run(ask(mode="crash"))
-    log = home / "workers" / "cpu.log"
+    log = lock_path("cpu", home).with_suffix(".log")
     assert str(log) in str(caught.value)
     assert "Traceback" in log.read_text()
     assert "Traceback" not in str(caught.value)
@@ -229,7 +229,7 @@ def test_the_real_worker_starts_and_ends(home: Path) -> None:
         subprocess.run(command, timeout=60, stderr=subprocess.STDOUT, stdout=subprocess.PIPE).stdout
         == b""
     )
-    assert "is there" in (home / "workers" / "cpu.log").read_text()
+    assert "is there" in (lock_path("cpu", home).with_suffix(".log")).read_text()
 
 
 def test_a_worker_without_a_job_ends_at_once_when_stopped(

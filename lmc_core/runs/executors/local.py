@@ -14,6 +14,7 @@ from typing import Any
 from lmc_core import folders
 from lmc_core.errors import LmcError
 from lmc_core.locks import holder
+from lmc_core.runs.executors.own_jobs import is_own
 from lmc_core.runs.executors.queued import Queued
 from lmc_core.runs.jobs import LOCAL, Job, lock_path
 from lmc_core.runs.warm import expect
@@ -44,12 +45,15 @@ class Local(Queued):
         )
 
     def provide(self, waiting: Sequence[Job]) -> None:
-        """Start workers of the devices that jobs wait for."""
-        for device in sorted({job.device for job in waiting}):
+        """Start workers of the devices that jobs wait for, if this machine is to compute them."""
+        own = [job for job in waiting if is_own(job, self.home)]
+        for device in sorted({job.device for job in own}):
             try:
                 self.ensure_worker(device)
             except LmcError as error:
-                self.jobs.refuse(device, error)
+                for job in own:
+                    if job.device == device:
+                        self.jobs.give_up(job.key, error)
 
     def expect(self, references: Sequence[str], device: str) -> None:
         """Start the worker before it is asked for anything, and let it read models meanwhile."""

@@ -23,6 +23,7 @@ from lmc_core.locks import ELSEWHERE, NO_SPACE
 from lmc_core.runs.computation import COMPUTATIONS, request_from_json
 from lmc_core.runs.executors.contents import find_models
 from lmc_core.runs.executors.executor import obtain
+from lmc_core.runs.executors.own_jobs import is_own
 from lmc_core.runs.jobs import LOCAL, Job, Jobs
 from lmc_core.runs.store import Store
 from lmc_core.threads import use_threads
@@ -85,7 +86,16 @@ class Work:
             key=key,
             log=str(self.log_file),
             task=self.task,
+            includes=self._includes if self.executor == LOCAL else None,
         )
+
+    def _waits_here(self, job: Job) -> bool:
+        """Whether this worker would take a job."""
+        kind = job.state, job.device, job.executor
+        return kind == ("queued", self.device, self.executor) and self._includes(job)
+
+    def _includes(self, job: Job) -> bool:
+        return is_own(job, self.store.root.parent)
 
     def serve(self, key: str, goes_on: Callable[[], bool] = lambda: False) -> int:
         """Compute the job of a key if it still waits, and then others while `goes_on` says so.
@@ -160,10 +170,7 @@ class Work:
         # a fresh one would begin again; a cluster would be asked for another place
         if job.fresh or job.executor != LOCAL:
             return ""
-        mine = "queued", job.device, job.executor
-        waiting = (
-            each for each in self.jobs.active() if (each.state, each.device, each.executor) == mine
-        )
+        waiting = (each for each in self.jobs.active() if self._waits_here(each))
         quick = [each.key for each in takewhile(lambda each: is_quick(each.request), waiting)]
         return quick[-1] if 0 < len(quick) <= IN_TURN else ""
 

@@ -8,10 +8,11 @@ import contextlib
 import itertools
 import time
 
+from lmc_core.leases import find_machine
 from lmc_core.runs.jobs.care import RETRIES, Care
 from lmc_core.runs.jobs.claims import Claims
 from lmc_core.runs.jobs.files import ACTIVE, Asked, Told
-from lmc_core.runs.jobs.job import LOCAL, Job, lock_path
+from lmc_core.runs.jobs.job import LOCAL, Job, lock_path, name_workers
 from lmc_core.runs.request import Request
 
 __all__ = ["LOCAL", "RETRIES", "Job", "Jobs", "lock_path"]
@@ -46,16 +47,18 @@ class Jobs(Claims, Care):
                 "executor": executor,
                 "fresh": fresh,
                 "created": time.time(),
+                "machine": find_machine(),
             }
             return self._submit(request.key, asked)
 
     def _submit(self, key: str, asked: Asked) -> Job:
         folder = self._folder(key)
+        wanted = name_workers(asked["executor"], asked["device"], asked.get("machine", ""))
         for attempt in itertools.count():
             state, names = folder.look()
             job = None if state is None or state.name not in ACTIVE else self.get(key)
             waits = state is not None and state.name == "queued"
-            moves = waits and job is not None and job.executor != asked["executor"]
+            moves = waits and job is not None and job.workers != wanted  # to other workers
             if state is not None and job is not None and not moves:
                 if f"cancelling~{state.generation}" in names and attempt < PATIENCE:
                     time.sleep(POLL)  # it will be ended in a moment
@@ -67,7 +70,7 @@ class Jobs(Claims, Care):
                 if (job := self.get(key)) is not None and job.active:
                     return job
                 continue
-            if moves and job is not None:  # to the workers of another executor
+            if moves and job is not None:
                 asked = {**asked, "fresh": asked["fresh"] or job.fresh}
             if self._put(folder, state, names, asked) and (job := self.get(key)) is not None:
                 return job

@@ -29,12 +29,6 @@ _TIDIED: dict[Path, float] = {}
 class Care(Table):
     """Looking after the jobs of others."""
 
-    def refuse(self, device: str, error: LmcError, executor: str = LOCAL) -> None:
-        """Mark every waiting job of a kind of device as failed: no worker can be had for them."""
-        for job in self.active():
-            if (job.state, job.device, job.executor) == ("queued", device, executor):
-                self.give_up(job.key, error)
-
     def give_up(self, key: str, error: LmcError) -> None:
         """Mark a waiting job as failed."""
         with self._errors():

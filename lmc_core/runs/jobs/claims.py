@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Claims(Table):
         key: str | None = None,
         log: str = "",
         task: str = "",
+        includes: Callable[[Job], bool] | None = None,
     ) -> Job | None:
         """Take the oldest waiting job of a kind of device, or None; no two workers get the same
         one.
@@ -44,6 +46,7 @@ class Claims(Table):
             key: of the one job to take, whatever its device and executor.
             log: path of the file that it writes.
             task: what its executor calls it.
+            includes: which of the waiting ones to take; default all.
         """
         facts: Told = {
             "pid": pid,
@@ -65,6 +68,10 @@ class Claims(Table):
                     if entry is not None:
                         self._drop(entry, state)
                     continue
+                if includes is not None:
+                    waiting = self.get(folder.path.name)
+                    if waiting is None or not includes(waiting):
+                        continue
                 if (job := self._take(folder, state, worker, facts)) is not None:
                     return job
         return None

@@ -54,6 +54,7 @@ class Asked(TypedDict):
     executor: str
     fresh: bool
     created: float
+    machine: NotRequired[str]  # where it was asked for, as `leases.find_machine` names it
 
 
 class Told(TypedDict, total=False):

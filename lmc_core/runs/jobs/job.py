@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from lmc_core import folders
-from lmc_core.leases import find_host
+from lmc_core.leases import find_host, find_machine
 from lmc_core.runs.jobs.files import ACTIVE, ENDED, Asked, JobFolder, State, Told, quoted
 
 LOCAL = "local"  # the executor of this machine's own worker
@@ -41,6 +41,7 @@ class Job:
         log: path of a file with what the worker says; "" for none.
         task: what the executor calls it, such as the number of a Slurm job; "" for nothing.
         tries: how many workers died over it.
+        machine: where it was asked for, as `leases.find_machine` names it; "" where nobody knows.
     """
 
     key: str
@@ -64,6 +65,7 @@ class Job:
     log: str = ""
     task: str = ""
     tries: int = 0
+    machine: str = ""
 
     @property
     def active(self) -> bool:
@@ -76,9 +78,21 @@ class Job:
         return self.host.partition("/")[0]
 
     @property
+    def workers(self) -> tuple[str, str, str]:
+        """Which workers take it."""
+        return name_workers(self.executor, self.device, self.machine)
+
+    @property
     def remote(self) -> bool:
         """Whether it is not for this machine's own worker, or another machine has it."""
         return self.executor != LOCAL or self.host not in ("", find_host())
+
+
+def name_workers(executor: str, device: str, machine: str) -> tuple[str, str, str]:
+    """Which workers take a job: an executor's for a kind of device; of the local one those of the
+    machine where it was asked for.
+    """
+    return executor, device, machine if executor == LOCAL else ""
 
 
 @lru_cache(maxsize=4096)
@@ -126,9 +140,13 @@ def read_job(folder: JobFolder, state: State, names: frozenset[str]) -> Job:
         log=str(told.get("log", "")),
         task=str(told.get("task", "")),
         tries=state.tries,
+        machine=asked.get("machine", ""),
     )
 
 
-def lock_path(device: str, home: Path | None = None) -> Path:
-    """Return the lock file of a device's worker; its log lies beside it, with the ending `.log`."""
-    return (home if home is not None else folders.home()) / "workers" / f"{device}.lock"
+def lock_path(device: str, home: Path | None = None, machine: str = "") -> Path:
+    """Return the lock file of the worker of a device on a machine, this one unless another is
+    named; its log lies beside it, with the ending `.log`.
+    """
+    home = home if home is not None else folders.home()
+    return home / "workers" / f"{machine or find_machine()}.{device}.lock"

@@ -84,14 +84,13 @@ class Table:
         return sorted(ended, key=lambda job: job.finished or 0.0, reverse=True)[:limit]
 
     def position(self, key: str) -> int | None:
-        """Return how many jobs of the same device come before this waiting one; None when it does
-        not wait.
+        """Return how many jobs for the same workers come before this waiting one; None when it
+        does not wait.
         """
         job = self.get(key)
         if job is None or job.state != "queued":
             return None
-        rivals = [other for other in self.active() if other.executor == job.executor]
-        before = [other.key for other in rivals if other.device == job.device]
+        before = [other.key for other in self.active() if other.workers == job.workers]
         return before.index(key) if key in before else None
 
     # steps
