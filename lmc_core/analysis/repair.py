@@ -171,7 +171,7 @@ def statistics(
 
     def look(name: str, axis: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            rows = output.movedim(axis, -1).flatten(0, -2).double().cpu()
+            rows = output.movedim(axis, -1).flatten(0, -2).cpu().double()
             found = torch.stack([rows.sum(0), rows.square().sum(0)])
             sums[name] = sums[name] + found if name in sums else found
             counts[name] = counts.get(name, 0) + len(rows)

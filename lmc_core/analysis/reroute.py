@@ -34,6 +34,7 @@ from lmc_core.models.forward import compute_outputs
 from lmc_core.models.mixing import in_single
 from lmc_core.models.model import Model
 from lmc_core.models.routers import routers
+from lmc_core.symmetry.arithmetic import to_float64
 from lmc_core.tasks.evaluator import batch_size
 
 RIDGE = 1e-2  # of the mean square of what comes into a router
@@ -77,8 +78,8 @@ class Rerouted(ChangedLine):
         """The matrix of one router, `[experts, width]`."""
         weight, place = model.state[f"{path}.weight"], 0
         width = weight.shape[1]
-        square = torch.zeros(width, width, dtype=torch.float64, device=self.device)
-        cross = torch.zeros(weight.shape, dtype=torch.float64, device=self.device)
+        square = to_float64(torch.zeros(width, width, device=self.device))
+        cross = to_float64(torch.zeros(weight.shape, device=self.device))
 
         def add(inputs: Tensor, logits: Tensor) -> None:
             nonlocal place
@@ -140,8 +141,8 @@ def _listening(
             inputs: tuple[Tensor, ...],
             listener: Callable[[Tensor, Tensor], None] = listener,
         ) -> None:
-            rows = inputs[0].flatten(0, -2).double()
-            matrices = {name: each.double() for name, each in part.named_parameters(recurse=False)}
+            rows = to_float64(inputs[0].flatten(0, -2))
+            matrices = {n: to_float64(each) for n, each in part.named_parameters(recurse=False)}
             listener(rows, F.linear(rows, matrices["weight"], matrices.get("bias")))
 
         hooks.append(router.register_forward_pre_hook(hear))

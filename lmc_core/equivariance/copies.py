@@ -87,9 +87,7 @@ class Copies:
         self._projections = projections_of(layout)
         self.labels = layout.input.group.labels
         self.order = len(self.labels)
-        self.weights = {
-            name: tensor.detach().to("cpu", torch.float64) for name, tensor in weights.items()
-        }
+        self.weights = {name: tensor.detach().cpu().double() for name, tensor in weights.items()}
         self._layout.check(self.weights)
 
     @cached_property
@@ -169,7 +167,7 @@ class Copies:
         Raises:
             FunctionChanged: it is more than rounding explains.
         """
-        inputs, errors = inputs.detach().to("cpu", torch.float64), []
+        inputs, errors = inputs.detach().cpu().double(), []
         back = self.actions.input.group.inverse
         for g in range(self.order):
             moved = inputs[:, torch.from_numpy(self.actions.input.places[back[g]])]
@@ -246,12 +244,11 @@ def _line(copies: Copies, end: State, lam: Tensor, sample: Sample) -> dict[str, 
         state = {
             name: torch.lerp(tensor, end[name], share) for name, tensor in copies.weights.items()
         }
-        losses = cross_entropy(
-            copies.run(state, sample.inputs), sample.labels, reduction="none"
-        ).double()
+        outputs = copies.run(state, sample.inputs)
+        losses = cross_entropy(outputs, sample.labels, reduction="none").cpu().double()
         # an orbit's members are not independent
         rows.append(losses.view(-1, sample.orbits).mean(1))
-    losses = torch.stack(rows).cpu()
+    losses = torch.stack(rows)
     found = barrier(lam, losses)
     return {
         "loss": losses.mean(1).tolist(),

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from lmc_core.equivariance.data import Sample
 from lmc_core.equivariance.relaxed import Relaxed
+from lmc_core.symmetry.arithmetic import has_float64
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ def score(relaxed: Relaxed, gamma: Tensor, sample: Sample) -> Score:
 
 def score_outputs(outputs: Tensor, sample: Sample) -> Score:
     """Measure outputs on a sample."""
-    losses = cross_entropy(outputs, sample.labels, reduction="none").double()
+    losses = cross_entropy(outputs, sample.labels, reduction="none").cpu().double()
     whole = losses.view(-1, sample.orbits).mean(1)  # an orbit's members are not independent
     stderr = float(whole.std() / len(whole) ** 0.5) if len(whole) > 1 else float("nan")
     return Score(
-        float(losses.mean()), stderr, float((outputs.argmax(1) == sample.labels).double().mean())
+        float(losses.mean()),
+        stderr,
+        float((outputs.argmax(1) == sample.labels).cpu().double().mean()),
     )
 
 
@@ -80,9 +83,9 @@ def gauge(relaxed: Relaxed, sample: Sample) -> Tensor:
     Zero to rounding on data that the group maps to itself, whatever the weights: J is invariant
     there, so its gradient at an equivariant point is equivariant, and (I - P) Wn is orthogonal to
     that (symmetric criticality, Palais 1979). In float64, so that what is zero is seen to be (but
-    on ``mps``, which has none).
+    on a device that has none).
     """
-    exact = relaxed if sample.inputs.device.type == "mps" else relaxed.double()
+    exact = relaxed.double() if has_float64(sample.inputs.device) else relaxed
     gamma = torch.zeros_like(exact.ones()).requires_grad_(True)
     loss = cross_entropy(exact(sample.inputs.to(gamma), gamma), sample.labels)
     return -torch.autograd.grad(loss, gamma)[0].detach()

@@ -24,7 +24,7 @@ from lmc_core.models.forward import few_enough
 from lmc_core.models.lazy import is_lazy, shapes
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
-from lmc_core.models.moved import move
+from lmc_core.models.moved import move, move_exactly
 from lmc_core.models.pieced import mean
 from lmc_core.models.rows import extended, in_shared_rows
 from lmc_core.numbers import describe_change, number, seconds
@@ -170,7 +170,7 @@ def align_models(
 
     group = ManyInput(rewritten, chosen, masks or {}, learning, progress, keeps)
     alignments, trace = chosen_method.match(group, settings)
-    double = list(_move(wholes, alignments, in_place=True))
+    double = [move_exactly(*each) for each in zip(wholes, alignments, strict=True)]
     moved = tuple(in_float32(model) for model in double)
     seconds = time.perf_counter() - begin - check.seconds
     errors = check.require(double, moved)
@@ -189,14 +189,10 @@ def _require_examples(method: str, settings: object, learning: Learning | None) 
         )
 
 
-def _move(
-    models: Sequence[Model], alignments: Sequence[Alignment], in_place: bool = False
-) -> Iterator[Model]:
-    """Each model where its alignment brings it, in place where it is held and `in_place`; a lazily
-    read one when it is read.
-    """
+def _move(models: Sequence[Model], alignments: Sequence[Alignment]) -> Iterator[Model]:
+    """Each model where its alignment brings it; a lazily read one when it is read."""
     for model, alignment in zip(models, alignments, strict=True):
-        yield move(model, alignment, in_place)
+        yield move(model, alignment)
 
 
 def unequal_rows(shared: Sequence[Model], wholes: Sequence[Model]) -> bool:

@@ -32,7 +32,7 @@ from lmc_core.models.fits import wider
 from lmc_core.models.forward import few_enough, run
 from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
-from lmc_core.models.moved import move
+from lmc_core.models.moved import move_exactly
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.progress import Progress, part
 from lmc_core.symmetry.alignment import Alignment
@@ -179,7 +179,7 @@ def _match(
     alignment, trace = method.match(given if held is None else given.within(0.1, 1.0), settings)
     alignment = alignment.to("cpu" if is_lazy(right.state) else find_device(right.state))
     averaged = trace.soft_end(right)
-    moved = move(wholes[1], alignment, in_place=True)
+    moved = move_exactly(wholes[1], alignment, check.in_place)
     if held is not None:
         alignment = alignment.compose(held.alignment)
     places = {} if held is None else held.places

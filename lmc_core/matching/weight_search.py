@@ -221,7 +221,8 @@ class _Search:
         if not edges:
             return solve(self.moved, stream)
         alone, _ = self.moved.sums(stream, dict.fromkeys(inner, 0.0))
-        rank = int(torch.linalg.matrix_rank(alone, rtol=RANK[alone.dtype]))
+        values = torch.linalg.svdvals(alone)
+        rank = int((values > RANK[alone.dtype] * values[0]).sum())
         known = rank >= stream.size - stream.fixes_ones
         self.determined = stream.kind == "residual" and chosen is SymmetryClass.ORTHOGONAL and known
         alone_suffices = self.determined or (known and _from_tables(stream))

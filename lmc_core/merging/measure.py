@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lmc_core.intervals.errors import stderr
 from lmc_core.models.model import Model
+from lmc_core.symmetry.arithmetic import zeros
 from lmc_core.tasks import Examples, losses
 from lmc_core.tasks.calibration import BINS, Calibration, confidence_sums
 from lmc_core.tasks.evaluator import Evaluator, State
@@ -88,7 +89,7 @@ def measure(
     """
     evaluator = Evaluator(model, examples, device)
     values = torch.empty(2, len(examples), device=device)
-    sums = torch.empty(len(examples), bins, 3, dtype=torch.float64, device=device)
+    sums = zeros(len(examples), bins, 3, device=device)
     done = 0
     for block in evaluator.blocks():
         for batch in block:
@@ -99,7 +100,7 @@ def measure(
             done += len(batch)
             progress(done / len(examples))
     values = values.cpu()
-    return Measured(values[0], values[1], Calibration(sums.cpu()), examples.groups)
+    return Measured(values[0], values[1], Calibration(sums.cpu().double()), examples.groups)
 
 
 def _votes(logits: Sequence[Tensor], weights: Sequence[float]) -> Tensor:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+WITHOUT_FLOAT64 = {"mps"}  # kinds of device
 # compute capabilities of NVIDIA's GPUs that compute in float64 at half their speed in float32 (CUDA
 # C++ Programming Guide, throughput of native arithmetic instructions); all others at 1/32 or less
 FAST_FLOAT64 = ((6, 0), (7, 0), (8, 0), (9, 0), (10, 0))
@@ -24,12 +25,17 @@ TINY = 1e-37
 PIECE = 2**16  # numbers whose products are summed at once
 
 
+def has_float64(device: torch.device | str) -> bool:
+    """Whether a device computes in float64 at all."""
+    return torch.device(device).type not in WITHOUT_FLOAT64
+
+
 def precise_type(device: torch.device | str) -> torch.dtype:
     """The type that alignments are computed in on a device: float64, or float32 where that does not
     exist or is slow.
     """
     device = torch.device(device)
-    if device.type == "mps":
+    if not has_float64(device):
         return torch.float32
     # builds for AMD's GPUs are called cuda too; those that torch supports are fast in float64
     if device.type == "cuda" and torch.version.hip is None:
@@ -58,6 +64,23 @@ def precise(tensor: Tensor) -> Tensor:
 def zeros(*shape: int, device: torch.device | str) -> Tensor:
     """Zeros in the type that is worked in on a device."""
     return torch.zeros(shape, dtype=precise_type(device), device=device)
+
+
+def brought(tensor: Tensor, device: torch.device | str, dtype: torch.dtype) -> Tensor:
+    """A tensor on a device in some type. A copy is converted where it comes from, so one from a
+    device without float64 comes to the CPU first.
+    """
+    if not has_float64(tensor.device):
+        tensor = tensor.to("cpu" if dtype is torch.float64 else device)
+    return tensor.to(device, dtype)
+
+
+def to_float64(tensor: Tensor) -> Tensor:
+    """A tensor in float64, however slow that is: on its device if that has float64, else on the
+    CPU.
+    """
+    there = tensor.device if has_float64(tensor.device) else "cpu"
+    return brought(tensor, there, torch.float64)
 
 
 def inner(x: Tensor, y: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.symmetry.arithmetic import precise, precise_type, refined
+from lmc_core.symmetry.arithmetic import brought, precise, precise_type, refined
 from lmc_core.symmetry.spaces import Pairs, Space, SymmetryClass
 
 Role = Literal["writes", "reads", "order"]
@@ -195,7 +195,7 @@ def converted(
     """
     dtype = precise_type(device) if dtype is None else dtype
     moved = {
-        key: tensor.to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+        key: brought(tensor, device, dtype if tensor.is_floating_point() else tensor.dtype)
         for key, tensor in element.tensors().items()
     }
     if isinstance(element, Orthogonal):

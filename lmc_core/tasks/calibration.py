@@ -21,6 +21,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import units
+from lmc_core.symmetry.arithmetic import precise, zeros
 from lmc_core.tasks.task import IGNORED
 
 BINS = 15  # of equal width on [0, 1], as Guo et al.
@@ -108,8 +109,8 @@ def confidence_sums(logits: Tensor, targets: Tensor, bins: int = BINS) -> Tensor
         bins: of equal width; bin b holds confidences in (b / bins, (b + 1) / bins].
 
     Returns:
-        float64 `[n, bins, 3]`: how many predictions, the sum of their confidences, how many are
-            right.
+        `[n, bins, 3]`, in the type that is worked in there: how many predictions, the sum of their
+            confidences, how many are right.
 
     Raises:
         BadInput: for less than one bin.
@@ -117,12 +118,12 @@ def confidence_sums(logits: Tensor, targets: Tensor, bins: int = BINS) -> Tensor
     if bins < 1:
         raise BadInput(f"At least 1 bin is needed; {bins} came.")
     sure, named = logits.float().log_softmax(-1).max(-1)
-    sure, named = sure.exp().reshape(len(targets), -1).double(), named.reshape(len(targets), -1)
+    sure, named = precise(sure.exp().reshape(len(targets), -1)), named.reshape(len(targets), -1)
     wanted = targets.reshape(len(targets), -1)
-    counted = (wanted != IGNORED).double()
+    counted = precise(wanted != IGNORED)
     where = ((sure * bins).ceil().long() - 1).clamp(0, bins - 1)
     values = torch.stack([counted, counted * sure, counted * (named == wanted)], -1)
-    result = torch.zeros(len(targets), bins, 3, dtype=torch.float64, device=logits.device)
+    result = zeros(len(targets), bins, 3, device=logits.device)
     return result.scatter_add_(1, where[..., None].expand(-1, -1, 3), values)
 
 

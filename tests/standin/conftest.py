@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,6 +25,13 @@ def standin() -> str:
         return device.load()
     except device.Unavailable as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def float32_alone(standin: str) -> Iterator[str]:
+    """The name of the device while it has no float64."""
+    with device.refusing_float64():
+        yield standin
 
 
 @pytest.hookimpl(tryfirst=True)

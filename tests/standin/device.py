@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 import torch
 from torch.utils import cpp_extension
 from torch.utils.backend_registration import (
@@ -28,6 +29,7 @@ from torch.utils.backend_registration import (
 )
 
 from lmc_core.locks import FileLock
+from lmc_core.symmetry import arithmetic
 
 NAME = "standin"
 SOURCE = Path(__file__).with_name("standin.cpp")
@@ -93,6 +95,21 @@ def counting() -> Iterator[Counts]:
     found.held, found.peak, found.to_device, found.to_host, found.bytes_to_host = (
         torch.ops.standin.stats()
     )
+
+
+@contextmanager
+def refusing_float64() -> Iterator[None]:
+    """Refuses float64 on the device in the block, as MPS does; says nothing of other differences
+    between MPS and CUDA.
+    """
+    load()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arithmetic, "WITHOUT_FLOAT64", {*arithmetic.WITHOUT_FLOAT64, NAME})
+        torch.ops.standin.refuse_float64(True)
+        try:
+            yield
+        finally:
+            torch.ops.standin.refuse_float64(False)
 
 
 def _library() -> Path:

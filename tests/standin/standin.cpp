@@ -1,6 +1,7 @@
 // A stand-in accelerator: torch's spare kind of device (PrivateUse1) with host memory behind it.
 // Every operator runs on the CPU, on copies, as on a device without an operator of its own; tensors
-// of both devices in one call are refused; memory held and copies in both directions are counted.
+// of both devices in one call are refused; memory held and copies in both directions are counted. On
+// demand there is no float64, as on MPS.
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
@@ -17,6 +18,7 @@ namespace {
 
 constexpr auto KIND = c10::DeviceType::PrivateUse1;
 std::atomic<int64_t> held{0}, peak{0}, to_device{0}, to_host{0}, bytes_to_host{0};
+std::atomic<bool> without_float64{false};
 thread_local bool inside = false;  // copies that the fallback makes are none of the program's
 
 // memory
@@ -82,8 +84,18 @@ struct Registration {
 
 bool here(const at::Tensor& x) { return x.device().type() == KIND; }
 
+void refuse(at::ScalarType kind) {
+  TORCH_CHECK_TYPE(!without_float64 || (kind != at::kDouble && kind != at::kComplexDouble),
+                   "stand-in accelerator: there is no float64 here");
+}
+
+void require_type(std::optional<at::ScalarType> type) {
+  refuse(c10::typeMetaToScalarType(c10::scalarTypeToTypeMeta(c10::dtype_or_default(type))));
+}
+
 at::Tensor empty(c10::SymIntArrayRef size, std::optional<at::ScalarType> type, std::optional<at::Layout>,
                  std::optional<at::Device>, std::optional<bool>, std::optional<at::MemoryFormat> format) {
+  require_type(type);
   return at::detail::empty_generic(C10_AS_INTARRAYREF_SLOW(size), &allocator,
                                    c10::DispatchKeySet(c10::DispatchKey::PrivateUse1), c10::dtype_or_default(type),
                                    format);
@@ -91,6 +103,7 @@ at::Tensor empty(c10::SymIntArrayRef size, std::optional<at::ScalarType> type, s
 
 at::Tensor empty_strided(c10::SymIntArrayRef size, c10::SymIntArrayRef stride, std::optional<at::ScalarType> type,
                          std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>) {
+  require_type(type);
   return at::detail::empty_strided_generic(C10_AS_INTARRAYREF_SLOW(size), C10_AS_INTARRAYREF_SLOW(stride), &allocator,
                                            c10::DispatchKeySet(c10::DispatchKey::PrivateUse1),
                                            c10::dtype_or_default(type));
@@ -105,6 +118,8 @@ at::Tensor on_host(const at::Tensor& x) {
 }
 
 at::Tensor copy_from(const at::Tensor& from, const at::Tensor& to, bool) {
+  // MPS converts where it copies from
+  if (!inside && here(from)) refuse(to.scalar_type());
   if (!inside && here(from) && !here(to)) {
     ++to_host;
     bytes_to_host += static_cast<int64_t>(from.nbytes());
@@ -265,6 +280,7 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromB
 
 TORCH_LIBRARY(standin, m) {
   m.def("stats", []() { return std::vector<int64_t>{held, peak, to_device, to_host, bytes_to_host}; });
+  m.def("refuse_float64(bool refused) -> ()", [](bool refused) { without_float64 = refused; });
   m.def("reset", []() {
     peak = held.load();
     to_device = to_host = bytes_to_host = 0;

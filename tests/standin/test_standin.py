@@ -9,7 +9,7 @@ from lmc_core.models.functional import Forward
 from lmc_core.models.model import named_ties
 from tests.networks import random_inputs, random_model
 from tests.standin.compare import Compared
-from tests.standin.device import counting
+from tests.standin.device import counting, refusing_float64
 
 
 def test_tensors_of_two_devices_do_not_meet(standin: str) -> None:
@@ -19,6 +19,22 @@ def test_tensors_of_two_devices_do_not_meet(standin: str) -> None:
     with pytest.raises(RuntimeError, match="both devices|same device"):
         torch.stack([there, here])
     assert (there + torch.tensor(1.0)).tolist() == [2.0] * 3  # numbers go along, as on a GPU
+
+
+def test_float64_is_refused_on_demand(standin: str) -> None:
+    with refusing_float64():
+        x = torch.ones(3, device=standin)
+        for make in (
+            lambda: x.double(),
+            lambda: torch.ones(3).double().to(standin),
+            lambda: x.sum(dtype=torch.float64),
+            lambda: torch.zeros(2, dtype=torch.complex128, device=standin),
+            lambda: x.to("cpu", torch.float64),
+        ):
+            with pytest.raises(TypeError, match="no float64"):
+                make()
+        assert float((x * 0.5).sum()) == 1.5
+    assert x.double().dtype is torch.float64
 
 
 def test_copies_and_memory_are_counted(standin: str) -> None:

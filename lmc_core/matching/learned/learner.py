@@ -268,7 +268,7 @@ class Learner:
         for k, charts in self.charts.items():
             double = Charts(spaces, charts.classes, torch.float64, charts.stretch)
             double.load_state_dict(
-                {name: tensor.double().cpu() for name, tensor in charts.state_dict().items()}
+                {name: tensor.cpu().double() for name, tensor in charts.state_dict().items()}
             )
             found[k] = Alignment.of(spaces, self._elements(k, double, "cpu"))
         return found

@@ -19,6 +19,8 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+from lmc_core.symmetry.arithmetic import to_float64
+
 
 class Rates(TypedDict):
     """Parameters that share a rate."""
@@ -96,4 +98,5 @@ class Soap(torch.optim.Optimizer):
             else:
                 state[side].lerp_(moment, 1 - memory)
             if f"{side}_basis" not in state or due:
-                state[f"{side}_basis"] = torch.linalg.eigh(state[side].double())[1].to(gradient)
+                moments = to_float64(state[side])
+                state[f"{side}_basis"] = torch.linalg.eigh(moments)[1].to(gradient)

@@ -18,8 +18,9 @@ def is_own(job: Job, home: Path) -> bool:
 
     It does if the job was asked for here. One that was asked for elsewhere belongs to the machine
     that it was asked on, unless a worker there died over it, or this process has seen it wait for a
-    minute without a living one there, and its models are here. Where a file system of a network does not show locks to other
-    machines, a worker there looks like none; then two machines share what waits.
+    minute without a living one there, and its models are here. Where a file system of a network
+    does not show locks to other machines, a worker there looks like none; then two machines share
+    what waits.
 
     Args:
         job: that waits.
