@@ -22,11 +22,15 @@ name is imported when it is first used, so that `import lmc_core` is quick.
 from __future__ import annotations
 
 import ast
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 __version__ = "0.2.0"
+
+# torch reads it when it is imported: operators that MPS lacks run on the CPU; a person may choose
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 if TYPE_CHECKING:
     # isort: off

@@ -41,6 +41,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "1"), ("0", "0")])
+def test_operators_that_mps_lacks_run_on_the_cpu_unless_a_person_says_no(
+    chosen: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "PYTORCH_ENABLE_MPS_FALLBACK"
+    monkeypatch.delenv(name, raising=False)
+    if chosen is not None:
+        monkeypatch.setenv(name, chosen)
+    code = f"import lmc_core, os, sys; print(os.environ[{name!r}], 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected, "False"]
+
+
 def test_commands_that_read_load_no_torch(home: Path) -> None:
     assert main([*BARRIER, "--json"]) == 0  # once; the result ships
     commands = (
