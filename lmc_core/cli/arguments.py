@@ -151,7 +151,9 @@ ALIGN = (
     ),
     seed("of the draw of examples and of learning"),
     argument(
-        "--device", help="cpu, cuda or mps, for methods that use data (default: the best there is)"
+        "--device",
+        help="cpu, cuda or mps, for methods that use data (default: LMC_DEVICE, else cuda if there "
+        "is one, else cpu)",
     ),
     json("print the report as one object"),
 )

@@ -247,7 +247,9 @@ EXAMPLES = (
     argument("--split", help="train, validation or test (default: test)"),
     count("--examples", "how many examples (default: all)"),
 )
-DEVICE = argument("--device", help="cpu, cuda or mps (default: the best there is)")
+DEVICE = argument(
+    "--device", help="cpu, cuda or mps (default: LMC_DEVICE, else cuda if there is one, else cpu)"
+)
 RUN = (
     argument(
         "--executor",

@@ -5,6 +5,7 @@ request is made and read again when it is computed; and the facts that every res
 from __future__ import annotations
 
 import math
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -49,7 +50,8 @@ SCORES = ("accuracy", "perplexity")
 
 
 def find_device(wanted: str | None = None) -> str:
-    """Return the device to use: the wanted one, else CUDA if there, else MPS, else CPU.
+    """Return the device to use: the wanted one, else that of `LMC_DEVICE`, else CUDA if there, else
+    the CPU. MPS has to be asked for, as nothing here was ever run on one.
 
     Raises:
         UnknownName: for a device that no one knows.
@@ -61,7 +63,7 @@ def find_device(wanted: str | None = None) -> str:
         "mps": torch.backends.mps.is_available(),
     }
     if wanted in (None, "auto"):
-        return next(name for name in ("cuda", "mps", "cpu") if there[name])
+        wanted = os.environ.get("LMC_DEVICE") or ("cuda" if there["cuda"] else "cpu")
     if wanted not in there:
         raise UnknownName.of("device", str(wanted), DEVICES)
     if not there[wanted]:
@@ -70,10 +72,12 @@ def find_device(wanted: str | None = None) -> str:
 
 
 def name_device() -> tuple[str, str, str]:
-    """The best device there is, with the name and the memory of a graphics card of CUDA; "" for
-    others.
+    """The device that is used if none is asked for, with the name and the memory of a graphics card
+    of CUDA; beside the CPU "MPS" where that could be asked for; else "".
     """
     device = find_device()
+    if device == "cpu" and torch.backends.mps.is_available():
+        return device, "MPS", ""
     if device != "cuda":
         return device, "", ""
     gib = torch.cuda.get_device_properties(0).total_memory / 2**30

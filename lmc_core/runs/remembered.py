@@ -42,7 +42,7 @@ IN_MEMORY = 256
 FILES = 200  # in a folder that is followed, at the most
 SINGLE = ("text", "labels")  # kinds of data of one's own that lie in one file
 # what decides which devices there are, besides the machine
-DEVICES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+DEVICES = ("LMC_DEVICE", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 DRIVER = Path("/proc/driver/nvidia/version")
 
 _KEPT: dict[Path, bytes] = {}  # what this process kept

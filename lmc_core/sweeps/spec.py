@@ -57,7 +57,7 @@ class Sweep:
         grid: argument of the request -> its values.
         grouped: whether the units are groups, of any number, rather than pairs.
         reference: the model that all others are compared with; None for none.
-        device: kind of device; None for the best there is.
+        device: kind of device; None for the default (`runs.inputs.find_device`).
         source: the file.
         content: as it was read.
     """

@@ -152,6 +152,8 @@ def device_sentence() -> str:
         name = f"**{card}** with {memory} (CUDA), beside {cores}"
     elif device == "mps":
         name = f"the **graphics processor of this Mac** (MPS), beside {cores}"
+    elif card == "MPS":
+        name = f"**{cores}** ({platform.machine()}); LMC_DEVICE=mps uses the graphics processor"
     else:
         name = f"**{cores}** ({platform.machine()}); no CUDA or MPS device was found"
     return f"On this machine: {name}. Nothing leaves it: models, data and results stay here."

@@ -122,7 +122,7 @@ def make_request(
         points: of the uniform grid.
         refine: further points around the maximum.
         settings: of the method, by name.
-        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the default (`find_device`).
         learn: training examples for methods that use data; by default at most 8,000 images or 1,500
             windows.
         temperature: also measure the curve at the softmax temperature that is best on training

@@ -84,7 +84,7 @@ def make_group_request(
         classes: kind of space -> class; what is left out gets the largest admissible one.
         resolution: of the grid on the simplex of three models.
         settings: of the method, by name.
-        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the default (`find_device`).
         learn: training examples to learn from; by default at most 8,000 images or 1,500 windows.
         measured: a loss will be measured, which models without a head do not have.
         models: of these references, where they were loaded already and there is room for them.

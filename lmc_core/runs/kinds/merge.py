@@ -117,7 +117,7 @@ def make_merge_requests(
         length: of a window of text, in tokens; by default the models' context, at most 128.
         points: measured inside of each line between two models.
         resolution: of the grid on the simplex of three models.
-        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the default (`find_device`).
         learn: training examples to learn from; by default at most 8,000 images or 1,500 windows.
         measured: losses are asked for; where they are not, and nothing is learned or chosen by
             data, no task is needed.

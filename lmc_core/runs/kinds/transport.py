@@ -81,7 +81,7 @@ def make_transport_request(
         method: of the alignment, a name in `METHODS`.
         classes: kind of space -> class; what is left out gets the largest admissible one.
         settings: of the method, by name.
-        device: ``cpu``, ``cuda``, ``mps``, or None for the best there is.
+        device: ``cpu``, ``cuda``, ``mps``, or None for the default (`find_device`).
         learn: training examples to learn from; by default at most 8,000 images or 1,500 windows.
         measured: losses are wanted; where they are not, no task is needed.
 
