@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lmc_core.models.zoo import zoo
-from lmc_core.ui.pages import PAGES
 from tests.browser.conftest import settle
+from tests.browser.test_app import THEMES
 
 pytestmark = [
     pytest.mark.browser,
@@ -22,7 +22,7 @@ PAIR = "/barrier?a=vit-fashion-s2&b=vit-fashion-s1&examples=50&points=5"
 SMALL = "/barrier?a=vit-fashion-s0&b=vit-fashion-s1&examples=50&points=5&with=none"
 SIDEBAR = 320  # pixels at the most, of 1280
 STOPS = 3  # presses of Tab until Run, at the most
-LIGHT, DARK = "rgb(255, 255, 255)", "rgb(17, 23, 29)"
+LIGHT, DARK = THEMES["light"], THEMES["dark"]
 
 
 def go(page: Page, title: str) -> None:
@@ -95,11 +95,6 @@ def test_the_sidebar_is_narrow_and_run_is_reached_by_few_keys(server, guarded, v
         page.keyboard.press("Tab")
         said.append(focused(page))
     assert said[-1].startswith("Run"), said
-
-
-@pytest.mark.parametrize("name", [name for name in PAGES if name != "start"])
-def test_every_page_has_a_title_of_its_own(name, server, visit):
-    expect(visit(f"{server}/{name}")).to_have_title(f"{PAGES[name].title} \u00b7 LMC Explorer")
 
 
 def test_figures_follow_the_theme_of_the_system_at_once(server, guarded, visit):
