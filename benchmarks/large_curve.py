@@ -77,7 +77,8 @@ def measure(folders: list[str], way: str, arguments: argparse.Namespace) -> None
     lam = torch.linspace(0, 1, arguments.points, dtype=torch.float64).tolist()
     begin, cpu = time.perf_counter(), time.process_time()
     if way == "streamed":
-        losses, _ = StreamedLosses(line.a, line.b, examples).losses(lam)
+        weights = [(1 - t, t) for t in lam]
+        losses, _ = StreamedLosses((line.a, line.b), examples).losses(weights)
     else:
         losses, _ = evaluate(line.a, States(line.state, lam), examples)
     if way != "mixture" and routers(line.a.layout):

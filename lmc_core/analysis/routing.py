@@ -175,7 +175,7 @@ def _follow_streamed(
     progress: Callable[[float], None],
 ) -> Iterator[Callable[[int], Chosen]]:
     """The same between lazily read models, whose parts are read once for all points."""
-    streamed = StreamedLosses(line.a, line.b, examples)
+    streamed = StreamedLosses((line.a, line.b), examples)
     module, family = line.a.hollow_module(), line.a.family
     # of each point: first example of a batch -> mixture -> what was chosen
     heard: list[dict[int, dict[str, Tensor]]] = [{} for _ in lam]
@@ -194,7 +194,7 @@ def _follow_streamed(
                 now.pop()
 
         return Pass(
-            lam[point],
+            (1 - lam[point], lam[point]),
             lambda module: compute_outputs(family, module, inputs),
             lambda outputs: None,
             listen,

@@ -1,14 +1,14 @@
-"""What a model computes at several points between two sets of parameters, part by part: both sets
-are read once for all points, and no more of them is held than one layer or one table.
+"""What a model computes at several mixtures of two sets of parameters or more, part by part: every
+set is read once for all mixtures, and no more of each is held than one layer or one table.
 
-    at lam:   theta = (1 - lam) theta_A + lam theta_B
+    with weights w:   theta = sum_k w_k theta_k        on a line between two   w = (1 - lam, lam)
 
-A pass (one point, some inputs) runs on a thread of its own, which waits wherever a part begins
+A pass (one mixture, some inputs) runs on a thread of its own, which waits wherever a part begins
 (`streamed_forward`); so any class of modules can be run, and what it keeps between its parts stays
 where it is. The parts are computed by whoever asked for the passes, one after the other, so that no
-two threads ever compute at once: the parameters of a part are read at both ends, mixed for one
-point after the other, and all passes that wait for the part go through it. As much as is held of
-both models for this, so little is held of what flows through the network: one batch for each pass.
+two threads ever compute at once: the parameters of a part are read of every set, mixed for one
+pass after the other, and all passes that wait for the part go through it. As much as is held of
+the models for this, so little is held of what flows through the network: one batch for each pass.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from lmc_core.models.lazy import PIECE
 from lmc_core.models.streamed_forward import CPU, StreamedPart, first_names, list_parts, list_places
 from lmc_core.side_by_side import side_by_side
+from lmc_core.symmetry.layout import State
 
 _OF_THREAD = threading.local()  # the pass that a thread is for
 
@@ -35,54 +36,61 @@ class Pass:
     """What is to be computed.
 
     Attributes:
-        lam: where between the ends.
+        weights: of the sets of parameters, summing to 1.
         compute: runs the module on some inputs.
         take: is given what came of it.
         around: is entered while a part is computed for it, so that hooks know for whom they are.
     """
 
-    lam: float
+    weights: tuple[float, ...]
     compute: Callable[[nn.Module], Tensor]
     take: Callable[[Tensor], None]
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
-def mix(a: Tensor, b: Tensor, lam: float) -> Tensor:
-    """(1 - lam) a + lam b in float32, whatever the types of both; at the ends one of them itself.
+def mix(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
+    """sum_k w_k x_k in float32, whatever the types, for weights of 0 or more that sum to 1, as the
+    running mean that `mixing.weighted` takes; of one weight 1 that tensor itself.
 
     Half precision is widened in pieces, so that only the mixture is there in float32.
     """
-    if lam in (0.0, 1.0):
-        return (b if lam else a).float()
-    found = torch.empty(a.shape, dtype=torch.float32)
-    pieces = (each.flatten().split(PIECE) for each in (a, b, found))
-    for one, other, mixture in zip(*pieces, strict=True):
-        torch.lerp(one.float(), other.float(), lam, out=mixture)
+    if 1.0 in weights:
+        return tensors[list(weights).index(1.0)].float()
+    found = torch.empty(tensors[0].shape, dtype=torch.float32)
+    pieces = (each.flatten().split(PIECE) for each in (found, *tensors))
+    for mixture, *parts in zip(*pieces, strict=True):
+        total = 0.0
+        for part, weight in zip(parts, weights, strict=True):
+            if weight and not total:
+                mixture.copy_(part)
+            elif weight:
+                mixture.lerp_(part.float(), weight / (total + weight))
+            total += weight
     return found
 
 
 @torch.no_grad()
 def run_interleaved(
     module: nn.Module,
-    ends: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
+    states: Sequence[State],
     passes: Sequence[Pass],
     told: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run passes of a module at points between two sets of parameters, which are read part by part.
+    """Run passes of a module at mixtures of sets of parameters, which are read part by part.
 
     Args:
         module: in evaluation mode, parameters in float32 on the device "meta".
-        ends: the parameters at 0 and at 1, lazily read or held.
-        passes: in the order of their points.
+        states: the sets, with the same names and shapes, lazily read or held.
+        passes: in the order of their mixtures.
         told: called whenever a pass has gone through a part; may raise to stop.
     """
     try:
-        return _Interleaved(module, ends).run(passes, told)
+        return _Interleaved(module, states).run(passes, told)
     except (NotImplementedError, RuntimeError) as error:
         if "meta" not in str(error):
             raise
     # a class that reaches into its parts from outside, as `streamed_forward` says
-    _Interleaved(module, ends, resident=True).run(passes, told)
+    _Interleaved(module, states, resident=True).run(passes, told)
 
 
 class _Interleaved:
@@ -90,17 +98,12 @@ class _Interleaved:
 
     Args:
         module: see `run_interleaved`.
-        ends: likewise.
+        states: likewise.
         resident: whether the parameters outside the stacks are held from beginning to end.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        ends: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
-        resident: bool = False,
-    ) -> None:
-        self._module, self._ends = module, ends
+    def __init__(self, module: nn.Module, states: Sequence[State], resident: bool = False) -> None:
+        self._module, self._states = module, states
         self._names = first_names(module)
         parts = list_parts(module)
         called = {part.module for part in parts}
@@ -118,11 +121,11 @@ class _Interleaved:
     def run(self, passes: Sequence[Pass], told: Callable[[], None]) -> None:
         """See `run_interleaved`."""
         runs = [_Run(each, self._module) for each in passes]
-        held = _Mixed(self._held, self._names, self._ends)
+        held = _Mixed(self._held, self._names, self._states)
         try:
             with self._waiting():
                 for each in runs:
-                    held.put(each.lam)
+                    held.put(each.weights)
                     each.start()
                 while alive := [each for each in runs if not each.done]:
                     self._take_through(alive[0].wanted, alive, held, told)
@@ -136,12 +139,12 @@ class _Interleaved:
     ) -> None:
         """Take all passes that wait for a part through it, and on to the next that they need."""
         assert wanted is not None
-        mixed = _Mixed([self._called[wanted]], self._names, self._ends)
+        mixed = _Mixed([self._called[wanted]], self._names, self._states)
         try:
             for each in runs:
                 if each.wanted is wanted:
-                    mixed.put(each.lam)
-                    held.put(each.lam)
+                    mixed.put(each.weights)
+                    held.put(each.weights)
                     each.compute()
                     each.go_on()
                     told()
@@ -172,50 +175,45 @@ def _ask(part: nn.Module, own: Callable[..., object], *given: object, **named: o
 
 
 class _Mixed:
-    """The parameters of some parts at both ends, and their mixture while it is in its place.
+    """The parameters of some parts in every set, and their mixture while it is in its place.
 
     Args:
         parts: whose parameters are read.
         names: of parameters, by identity.
-        ends: what is read from.
+        states: the sets that are read from.
     """
 
     def __init__(
-        self,
-        parts: Sequence[StreamedPart],
-        names: Mapping[int, str],
-        ends: tuple[Mapping[str, Tensor], Mapping[str, Tensor]],
+        self, parts: Sequence[StreamedPart], names: Mapping[int, str], states: Sequence[State]
     ) -> None:
-        self._lam: float | None = None
+        self._weights: tuple[float, ...] | None = None
         self._places = list_places(owner for part in parts for owner in part.owners)
         own = {id(place.empty): names[id(place.empty)] for place in self._places}
-        found = side_by_side([partial(_read_ends, ends, name) for name in own.values()], CPU)
-        self._ends = dict(zip(own, found, strict=True))
+        found = side_by_side([partial(_read_all, states, name) for name in own.values()], CPU)
+        self._read = dict(zip(own, found, strict=True))
 
-    def put(self, lam: float) -> None:
-        """Have the mixture at a point in its place."""
-        if lam == self._lam:
+    def put(self, weights: tuple[float, ...]) -> None:
+        """Have the mixture with these weights in its place."""
+        if weights == self._weights:
             return
         self.remove()  # two mixtures are not held at once
         mixed = {
-            number: nn.Parameter(mix(*ends, lam), requires_grad=False)
-            for number, ends in self._ends.items()
+            number: nn.Parameter(mix(tensors, weights), requires_grad=False)
+            for number, tensors in self._read.items()
         }
         for place in self._places:
             place.put(mixed[id(place.empty)])
-        self._lam = lam
+        self._weights = weights
 
     def remove(self) -> None:
         """Have the parameters without values in their places again."""
         for place in self._places:
             place.put(None)
-        self._lam = None
+        self._weights = None
 
 
-def _read_ends(
-    ends: tuple[Mapping[str, Tensor], Mapping[str, Tensor]], name: str
-) -> tuple[Tensor, Tensor]:
-    return ends[0][name], ends[1][name]
+def _read_all(states: Sequence[State], name: str) -> list[Tensor]:
+    return [state[name] for state in states]
 
 
 class _GivenUp(BaseException):
@@ -227,13 +225,13 @@ class _Run:
     never run at the same time.
 
     Attributes:
-        lam: where between the ends.
+        weights: of the sets of parameters.
         wanted: the part that it waits for.
         done: whether it has come to its end.
     """
 
     def __init__(self, what: Pass, module: nn.Module) -> None:
-        self.lam, self._what, self._module = what.lam, what, module
+        self.weights, self._what, self._module = what.weights, what, module
         self.wanted: nn.Module | None = None
         self.done = False
         self._go, self._back = threading.Semaphore(0), threading.Semaphore(0)

@@ -33,7 +33,7 @@ class PathLosses:
     ) -> None:
         self.path, self._streamed, self._evaluator = path.on(device), None, None
         if is_streamed(self.path, mode):
-            self._streamed = StreamedLosses(self.path.a, self.path.b, examples)
+            self._streamed = StreamedLosses((self.path.a, self.path.b), examples)
         else:
             self._evaluator = Evaluator(self.path.a, examples, device, mode)
 
@@ -48,7 +48,7 @@ class PathLosses:
         """The same on other examples."""
         other = copy.copy(self)
         if self._streamed is not None:
-            other._streamed = StreamedLosses(*self._streamed.ends, examples)
+            other._streamed = StreamedLosses(self._streamed.models, examples)
         if self._evaluator is not None:
             other._evaluator = self._evaluator.on(examples)
         return other
@@ -68,7 +68,7 @@ class PathLosses:
             temperatures: what logits are divided by at each point, `[points]`; 1 by default.
         """
         if self._streamed is not None:
-            return self._streamed.losses(lam, progress, temperatures)
+            return self._streamed.losses([(1 - t, t) for t in lam], progress, temperatures)
         assert self._evaluator is not None
         return self._evaluator.losses(States(self.path.state, lam), progress, temperatures)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -19,10 +20,12 @@ from torch import Tensor
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
+from lmc_core.models.lazy import is_lazy
 from lmc_core.models.mixing import mixed, require_alike
 from lmc_core.models.model import Model
 from lmc_core.tasks import Examples
 from lmc_core.tasks.evaluator import evaluate
+from lmc_core.tasks.streamed_losses import StreamedLosses
 
 
 def grid(resolution: int) -> Tensor:
@@ -44,6 +47,28 @@ def grid(resolution: int) -> Tensor:
     if n % 3:
         rows.append([1 / 3] * 3)
     return torch.tensor(rows, dtype=torch.float64)
+
+
+def choose_mixtures(count: int, resolution: int | None) -> Tensor:
+    """Weights of all that is measured of several models: each of them, the centre, the midpoints of
+    pairs, and the grid of three.
+
+    Args:
+        count: of models.
+        resolution: of the grid; None for none.
+
+    Returns:
+        float64 `[points, models]`.
+    """
+    own = torch.eye(count, dtype=torch.float64)
+    middles = [(own[i] + own[j]) / 2 for i, j in combinations(range(count), 2)]
+    rows = torch.cat([own, own.mean(0, keepdim=True), torch.stack(middles)])
+    if resolution is None:
+        return rows
+    points = grid(resolution)
+    # the others are there
+    new = [k for k in range(len(points)) if float((rows - points[k]).abs().amax(1).min()) > 1e-9]
+    return torch.cat([rows, points[new]])
 
 
 @dataclass(frozen=True)
@@ -149,7 +174,8 @@ def losses_at(
     device: str = "cpu",
     progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[Tensor, Tensor]:
-    """Loss and correctness of every example at some mixtures of models.
+    """Loss and correctness of every example at some mixtures of models. Lazily read ones are
+    measured part by part, on the CPU, and none is held (`tasks.streamed_losses`).
 
     Args:
         models: any number, with the same parameters.
@@ -161,6 +187,8 @@ def losses_at(
     Returns:
         Two float32 tensors `[points, examples]`: loss in nats, share correct.
     """
+    if all(is_lazy(model.state) for model in models):
+        return StreamedLosses(models, examples).losses(weights.tolist(), progress)
     models = [model.on(device) for model in models]
     states = [mixed(models, row) for row in weights.tolist()]
     return evaluate(models[0], states, examples, device, progress)

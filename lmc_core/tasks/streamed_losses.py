@@ -1,9 +1,11 @@
-"""Losses at points between two models that are read one part at a time (`interleaved_forward`).
+"""Losses of mixtures of models that are read one part at a time (`interleaved_forward`): points on
+the line between two, or of the simplex of several.
 
-Of what flows through the network one batch is held for each point, as many as fit in `FLOW` bytes.
-With N examples, P points, and F pairs of an example and a point that fit, the models are read P N /
-F times however these are chosen, and a part is mixed N / (examples at once) times for every point.
-So as many examples as fit are taken at once, and as many points as fit beside them.
+Of what flows through the network one batch is held for each mixture, as many as fit in `FLOW`
+bytes. With N examples, P mixtures, and F pairs of an example and a mixture that fit, the models are
+read P N / F times however these are chosen, and a part is mixed N / (examples at once) times for
+every mixture. So as many examples as fit are taken at once, and as many mixtures as fit beside
+them.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ SINGLE = 4  # bytes of a number
 
 
 def flow_each(family: Family, config: Config, length: int | None = None) -> int:
-    """Bytes of what is held of one example at one point while it waits.
+    """Bytes of what is held of one example at one mixture while it waits.
 
     Args:
         family: of the model.
@@ -49,48 +51,47 @@ def flow_each(family: Family, config: Config, length: int | None = None) -> int:
 
 
 def together(model: Model, inputs: Tensor) -> int:
-    """How many pairs of an example and a point are held at once, one at least."""
+    """How many pairs of an example and a mixture are held at once, one at least."""
     length = inputs.shape[1] if model.family.takes == "text" and inputs.ndim == 2 else None
     return max(1, FLOW // flow_each(model.family, model.config, length))
 
 
 class StreamedLosses:
-    """Measures points between two models of one configuration.
+    """Measures mixtures of models of one configuration.
 
     Args:
-        a: the model at 0, lazily read or held.
-        b: the model at 1.
+        models: two or more with the same parameters, lazily read or held.
         examples: what to measure on.
     """
 
-    def __init__(self, a: Model, b: Model, examples: Examples) -> None:
-        self.ends, self.examples = (a, b), examples
-        self.together = together(a, examples.inputs)
-        self._batch = max(1, min(BATCH, OUTPUTS // outputs_each(a, examples.inputs)))
+    def __init__(self, models: Sequence[Model], examples: Examples) -> None:
+        self.models, self.examples = tuple(models), examples
+        self.together = together(models[0], examples.inputs)
+        self._batch = max(1, min(BATCH, OUTPUTS // outputs_each(models[0], examples.inputs)))
 
     def losses(
         self,
-        lam: Sequence[float],
+        weights: Sequence[Sequence[float]],
         progress: Callable[[float], None] = lambda share: None,
         temperatures: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Loss and correctness of every example at every point.
+        """Loss and correctness of every example at every mixture.
 
         Args:
-            lam: the points.
+            weights: of each mixture those of the models, `[points, models]`.
             progress: called with the share done; may raise to stop.
-            temperatures: what logits are divided by at each point, `[points]`; 1 by default.
+            temperatures: what logits are divided by at each mixture, `[points]`; 1 by default.
 
         Returns:
             Two float32 tensors `[points, examples]`: loss in nats, share correct.
         """
-        found = torch.empty(len(lam), 2, len(self.examples))
-        scale = [1.0] * len(lam) if temperatures is None else temperatures.tolist()
+        found = torch.empty(len(weights), 2, len(self.examples))
+        scale = [1.0] * len(weights) if temperatures is None else temperatures.tolist()
 
         def make(point: int, rows: range) -> Pass:
-            return self._make_pass(lam[point], rows, found[point], scale[point])
+            return self._make_pass(tuple(weights[point]), rows, found[point], scale[point])
 
-        self.run(self.ends[0].hollow_module(), len(lam), make, progress)
+        self.run(self.models[0].hollow_module(), len(weights), make, progress)
         return found[:, 0], found[:, 1]
 
     def run(
@@ -100,15 +101,15 @@ class StreamedLosses:
         make: Callable[[int, range], Pass],
         progress: Callable[[float], None] = lambda share: None,
     ) -> None:
-        """Pass all examples through a module at points, as many at once as fit.
+        """Pass all examples through a module at mixtures, as many at once as fit.
 
         Args:
-            module: of the ends' class, without values.
-            points: how many there are.
-            make: what is computed at a point, given its number and the examples.
+            module: of the models' class, without values.
+            points: how many mixtures there are.
+            make: what is computed at a mixture, given its number and the examples.
             progress: called with the share done; may raise to stop.
         """
-        a, b = self.ends
+        states = [model.state for model in self.models]
         parts = len(list_parts(module)) * points * -(-len(self.examples) // self._batch)
         done = 0
 
@@ -119,11 +120,11 @@ class StreamedLosses:
 
         for some, rows in self._divide(points):
             passes = [make(point, each) for point in some for each in _split(rows, self._batch)]
-            run_interleaved(module, (a.state, b.state), passes, told)
+            run_interleaved(module, states, passes, told)
         progress(1.0)
 
     def _divide(self, points: int) -> Iterator[tuple[range, range]]:
-        """Points and examples that are measured at once."""
+        """Mixtures and examples that are measured at once."""
         most = min(self.together, PASSES * self._batch)
         rows = min(len(self.examples), most)
         some = max(1, min(most // max(1, rows), PASSES // max(1, -(-rows // self._batch))))
@@ -131,9 +132,11 @@ class StreamedLosses:
             for each in _split(range(len(self.examples)), rows):
                 yield range(first, min(points, first + some)), each
 
-    def _make_pass(self, lam: float, rows: range, found: Tensor, temperature: float) -> Pass:
+    def _make_pass(
+        self, weights: tuple[float, ...], rows: range, found: Tensor, temperature: float
+    ) -> Pass:
         batch = self.examples.rows(rows.start, rows.stop)
-        family = self.ends[0].family
+        family = self.models[0].family
 
         def compute(module: nn.Module) -> Tensor:
             return compute_outputs(family, module, batch.inputs)
@@ -142,7 +145,7 @@ class StreamedLosses:
             logits = outputs if temperature == 1 else outputs / temperature
             found[:, rows.start : rows.stop] = torch.stack(losses(logits, batch.targets))
 
-        return Pass(lam, compute, take)
+        return Pass(weights, compute, take)
 
 
 def _split(rows: range, size: int) -> list[range]:

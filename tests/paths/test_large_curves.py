@@ -15,10 +15,12 @@ from lmc_core.matching.weight import WeightSettings
 from lmc_core.models import interleaved_forward
 from lmc_core.models.forward import random_inputs
 from lmc_core.models.lazy import LazyState
+from lmc_core.models.mixing import weighted
 from lmc_core.models.model import Model
 from lmc_core.paths.curve import Curve, curve, measure
 from lmc_core.paths.line import Line
 from lmc_core.paths.plain_average import plain_losses
+from lmc_core.paths.simplex import losses_at
 from lmc_core.progress import ignore
 from lmc_core.tasks import Examples, losses, streamed_losses
 from lmc_core.tasks.evaluator import Mode
@@ -28,6 +30,7 @@ from tests.paths.test_barrier import examples_for
 
 FAMILIES = ("gpt2", "gpt_neox", "llama", "vit")
 LAM = torch.tensor([0.0, 0.21, 0.6, 1.0], dtype=torch.float64)
+MIXTURES = ((0.0, 1.0, 0.0), (0.0, 0.3, 0.7), (0.5, 0.5, 0.0), (0.2, 0.3, 0.5), (1 / 3,) * 3)
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +89,7 @@ def test_classes_that_are_not_a_row_of_layers(name: str) -> None:
 
     def one(lam: float, row: int) -> interleaved_forward.Pass:
         return interleaved_forward.Pass(
-            lam,
+            (1 - lam, lam),
             lambda module: a.family.outputs(module, inputs[row : row + 1]),
             lambda outputs: found.update({(lam, row): outputs}),
         )
@@ -144,8 +147,8 @@ def test_no_more_than_a_part_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     most: list[int] = []
     put = interleaved_forward._Mixed.put
 
-    def watched(self: interleaved_forward._Mixed, lam: float) -> None:
-        put(self, lam)
+    def watched(self: interleaved_forward._Mixed, weights: tuple[float, ...]) -> None:
+        put(self, weights)
         if self._places:
             most.append(sum(not each.is_meta for each in seen[0].parameters()))
 
@@ -203,6 +206,49 @@ def test_other_modes_hold_a_mixture() -> None:
     lazy = measure(Line(lazily(a), lazily(b)), LAM, examples, mode=mode)
     held = measure(Line(a, b), LAM, examples, mode=mode)
     torch.testing.assert_close(lazy.losses, held.losses)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_mixtures_of_three_are_those_of_modules_built_one_by_one(
+    name: str, dtype: torch.dtype
+) -> None:
+    models = [random_model(name, seed, dtype) for seed in range(3)]
+    examples, rows = examples_for(name, 7), torch.tensor(MIXTURES, dtype=torch.float64)
+    counts: Counter[str] = Counter()
+    watched = [counting(models[0], counts), *(lazily(each) for each in models[1:])]
+    found, correct = losses_at(watched, rows, examples)
+    assert counts.keys() == models[0].state.keys()
+    again = {each for each, count in counts.items() if count > 1}
+    assert again <= {"transformer.wte.weight"}  # the head's as well
+    for row, weights in enumerate(MIXTURES):
+        state = {
+            n: sum(w * each.state[n].double() for w, each in zip(weights, models, strict=True))
+            for n in models[0].state
+        }
+        module = models[0].with_state(state).module()
+        with torch.no_grad():
+            own = losses(models[0].family.outputs(module, examples.inputs), examples.targets)
+        torch.testing.assert_close(found[row], own[0], atol=0, rtol=1e-5)
+        torch.testing.assert_close(correct[row], own[1])
+    swapped, _ = losses_at([*watched[1:], watched[0]], rows, examples)
+    assert float((swapped / found - 1).abs().amax(1)[:-1].min()) > 1e-3  # not of the centre
+
+
+@pytest.mark.parametrize("weights", MIXTURES)
+def test_what_is_mixed_in_pieces_is_the_running_mean(
+    weights: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit, so that held and lazily read models have the same parameters."""
+    monkeypatch.setattr(interleaved_forward, "PIECE", 5)
+    generator = torch.Generator().manual_seed(0)
+    for dtype in (torch.float32, torch.float16):
+        tensors = [torch.randn(4, 3, generator=generator).to(dtype) for _ in weights]
+        found = interleaved_forward.mix(tensors, weights)
+        assert torch.equal(found, weighted([each.float() for each in tensors], weights))
+    for lam in (0.0, 0.1, 0.25, 1 / 3, 0.7, 1.0):
+        line = torch.lerp(tensors[0].float(), tensors[1].float(), lam)
+        assert torch.equal(interleaved_forward.mix(tensors[:2], (1 - lam, lam)), line)
 
 
 class Stopped(Exception):
