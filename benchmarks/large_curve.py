@@ -42,8 +42,8 @@ def measure(folders: list[str], way: str, arguments: argparse.Namespace) -> None
     import transformers
 
     import lmc_core
-    from lmc_core.analysis.lazy_memory import estimate_lazy_curve
     from lmc_core.analysis.routing import routing
+    from lmc_core.analysis.streamed_memory import estimate_lazy_curve
     from lmc_core.matching.common_form import common_form
     from lmc_core.matching.pair import align_pair
     from lmc_core.models.routers import routers

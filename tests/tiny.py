@@ -13,6 +13,18 @@ from lmc_core.models.model import Model, untied_state
 
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "gpt2": {"vocab_size": 81, "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2},
+    "llama": {
+        "model_type": "llama",
+        "vocab_size": 81,
+        "max_position_embeddings": 32,
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "intermediate_size": 12,
+        "tie_word_embeddings": False,
+        "bos_token_id": None,
+    },
     "vit": {
         "architecture": "vit_tiny_patch16_224",
         "num_classes": 10,
@@ -41,7 +53,7 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
         "bos_token_id": None,
     },
 }
-TASKS = {"gpt2": "plays", "vit": "fashion-mnist", "mixtral": "plays"}
+TASKS = {"gpt2": "plays", "llama": "plays", "vit": "fashion-mnist", "mixtral": "plays"}
 
 
 def configuration(family: str, **changes: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import torch
 
-from lmc_core.analysis.memory import Memory
 from lmc_core.errors import LmcError
 from lmc_core.large_blocks import TOP
 from lmc_core.matching.sparse_assignment import SMALL
@@ -25,10 +24,6 @@ from lmc_core.models.load import configuration, find_files
 from lmc_core.side_by_side import AHEAD
 from lmc_core.symmetry.alignment import CHUNK
 from lmc_core.symmetry.layout import Layout
-from lmc_core.tasks.evaluator import BATCH
-from lmc_core.tasks.streamed_losses import FLOW, flow_each
-from lmc_core.tasks.streamed_losses import OUTPUTS as BATCH_OUTPUTS
-from lmc_core.tasks.task import PIECE as LOGITS
 
 LARGE = 2**30  # bytes of the files of both models above which they are read lazily
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
@@ -121,15 +116,15 @@ def estimate_lazy(
 
 
 def estimate_lazy_group_of(
-    references: Sequence[str], examples: int, length: int, onto: bool = False
+    references: Sequence[str], examples: int, length: int, onto: bool = False, write: bool = True
 ) -> int:
     """Bytes that bringing several models into one frame by their weights takes, read lazily, and
     writing them with their mean; for the arguments see `estimate_lazy_pair` and
     `estimate_lazy_group`.
     """
     family, config = configuration(references[0])
-    stored = find_stored(references, family, config)
-    return estimate_lazy_group(family, config, stored, len(references), examples, length, onto)
+    stored, count = find_stored(references, family, config), len(references)
+    return estimate_lazy_group(family, config, stored, count, examples, length, onto, write)
 
 
 def estimate_lazy_group(
@@ -140,6 +135,7 @@ def estimate_lazy_group(
     examples: int,
     length: int,
     onto: bool = False,
+    write: bool = True,
 ) -> int:
     """The same for so many models of a configuration.
 
@@ -155,6 +151,7 @@ def estimate_lazy_group(
         length: tokens of one.
         onto: whether it is said onto which model the others are brought, so that not all pairs are
             matched.
+        write: whether the models and their mean are written, too.
     """
     layout = family.layout(config)
     outputs = SINGLE * count_outputs(family, config, examples, length)
@@ -165,7 +162,7 @@ def estimate_lazy_group(
     largest = sorted(sizes)[-side:]
     visit = estimate_stream(layout, stored, largest, SINGLE + stored)
     visit = max(visit, estimate_units(layout, side))
-    saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE
+    saving = read + TOP + 2 * PIECES * min(table, PIECE) // SINGLE if write else 0
     searched = count - 1 if onto else count * (count - 1) // 2
     matched = estimate_group_maps(layout, count, searched) + visit
     return LIBRARIES + max(matched, estimate_group_maps(layout, count) + max(forward, saving))
@@ -193,77 +190,6 @@ def estimate_group_maps(layout: Layout, count: int, pairs: int = 0) -> int:
         tried = pairs * DOUBLE + max(search, count * (DOUBLE + SINGLE))
         moved = max(tried, count * (2 * DOUBLE + SINGLE) + search)
     return (inner + stream) * moved + 2 * SINGLE * count * inner
-
-
-def estimate_curve_of(
-    references: Sequence[str], aligned: bool, examples: int, length: int, pairs: int | None = None
-) -> Memory:
-    """What measuring a curve between two lazily read models takes, and aligning them before.
-
-    Args:
-        references: of both.
-        aligned: whether they are aligned by their weights.
-        examples: that the function check would run on.
-        length: tokens of a window.
-        pairs: of an example and a point; None for more than are held at once.
-    """
-    family, config = configuration(references[0])
-    stored = find_stored(references, family, config)
-    align = estimate_lazy(family, config, stored, examples, length, write=False) if aligned else 0
-    return Memory(0, align, estimate_lazy_curve(family, config, stored, aligned, length, pairs))
-
-
-def estimate_lazy_curve(
-    family: Family,
-    config: Config,
-    stored: int,
-    aligned: bool,
-    length: int,
-    pairs: int | None = None,
-) -> int:
-    """Bytes that a curve between two models of a configuration takes, read part by part: both ends
-    of the largest part and its mixture, what flows through the network, and the outputs of a batch.
-
-    Args:
-        family: of both.
-        config: of both.
-        stored: bytes of a number in their files.
-        aligned: whether they were aligned, so that they are read in float32.
-        length: tokens of a window.
-        pairs: of an example and a point; None for more than are held at once.
-    """
-    layout, sizes = family.layout(config), family.sizes(config)
-    flow = flow_each(family, config, length if "tokens" in sizes else None)
-    held = max(flow, FLOW if pairs is None else min(FLOW, pairs * flow))  # one pair at least
-    one = count_outputs(family, config, 1, length)
-    outputs = SINGLE * max(one, min(BATCH_OUTPUTS, BATCH * one))
-    part = _largest_part(layout) * (2 * (SINGLE if aligned else stored) + SINGLE)
-    maps = count_maps(layout) + SINGLE * _largest_of_experts(layout) if aligned else 0
-    return LIBRARIES + maps + part + held + outputs + SINGLE * LOGITS
-
-
-def _largest_of_experts(layout: Layout) -> int:
-    """Numbers of the largest parameter that all experts of a mixture share: one copy while it is
-    moved. Of a network without experts 0, as its matrices are small beside a layer.
-    """
-    names = {
-        block.parameter
-        for block in layout.blocks
-        for axis in block.axes
-        if axis.space and layout.spaces[axis.space].kind == "experts"
-    }
-    return max((math.prod(layout.shapes[name]) for name in names), default=0)
-
-
-def _largest_part(layout: Layout) -> int:
-    """Numbers of the largest table, or of the largest layer of a stack."""
-    layers: dict[str, int] = {}
-    for name, shape in layout.shapes.items():
-        words = name.split(".")
-        at = next((i for i, word in enumerate(words) if word.isdigit()), len(words) - 1)
-        key = ".".join(words[: at + 1])
-        layers[key] = layers.get(key, 0) + math.prod(shape)
-    return max(layers.values())
 
 
 def find_stored(references: Sequence[str], family: Family, config: Config) -> int:

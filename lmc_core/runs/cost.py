@@ -32,7 +32,7 @@ from lmc_core.runs.cache import frame_folder, pair_folder
 from lmc_core.runs.computation import COMPUTATIONS, Workload, request_from_json
 from lmc_core.runs.expected import Expected
 from lmc_core.runs.jobs import lock_path
-from lmc_core.runs.large_models import estimate_large, holds_nothing
+from lmc_core.runs.large_models import estimate_unheld, holds_nothing
 from lmc_core.runs.request import WINDOW, ManyRequest, ModelsRequest
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
@@ -384,10 +384,7 @@ def _expect_start(devices: Iterable[str]) -> float:
 def estimate_memory(request: ModelsRequest) -> Memory:
     """The memory that a run takes, before anything of the weights is read."""
     if holds_nothing(request):
-        points = getattr(request, "points", 25)
-        return estimate_large(
-            request.models, request.method, request.length, points, request.examples
-        )
+        return estimate_unheld(request)
     aligned, learned = request.method != "none", request.learn is not None
     if isinstance(request, ManyRequest):
         return estimate_many(request.models, aligned, learned)

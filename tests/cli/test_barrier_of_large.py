@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lmc_core.analysis import lazy_memory
+from lmc_core.analysis.streamed_memory import estimate_curve_of
 from lmc_core.cli import computing
 from lmc_core.matching import objective
 from lmc_core.models import model
@@ -99,7 +100,7 @@ def test_memory_is_said_beforehand(
     pair = write_pair(tmp_path, "gpt2")
     nothing_held()
     result = lmc("barrier", *pair, "--method", "none", *QUICK).json
-    expected = lazy_memory.estimate_curve_of(pair, False, 16, 32, 5 * 12).peak
+    expected = estimate_curve_of(pair, False, 16, 32, 5 * 12).peak
     assert said == [result["memory"]] == [expected]
     monkeypatch.setattr("lmc_core.analysis.memory.available", lambda: 1_000_000)
     refused = lmc("barrier", *pair, "--method", "none", *QUICK, "--fresh")

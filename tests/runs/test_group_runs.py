@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from lmc_core.errors import BadInput, Cancelled, UnknownName
+from lmc_core.paths.simplex import choose_mixtures
 from lmc_core.runs import cache
 from lmc_core.runs.computation import request_from_json
 from lmc_core.runs.executors import Inline
-from lmc_core.runs.kinds.many import choose_mixtures, compute, make_group_request
+from lmc_core.runs.kinds.many import compute, make_group_request
 from tests import tiny
 
 WORDS = {"examples": 6, "resolution": 2, "device": "cpu", "length": 16}

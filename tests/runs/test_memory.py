@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from lmc_core.analysis import memory
-from lmc_core.analysis.lazy_memory import estimate_lazy_curve
 from lmc_core.analysis.memory import estimate_pair
+from lmc_core.analysis.streamed_memory import estimate_lazy_curve
 from lmc_core.errors import BadInput
 from lmc_core.models.families.gpt2 import GPT2
 from lmc_core.models.families.mixtral import MIXTRAL

@@ -10,9 +10,8 @@ from time import perf_counter
 from typing import cast
 
 import torch
-from torch import Tensor
 
-from lmc_core.analysis.memory import estimate_many, require_room
+from lmc_core.analysis.memory import Memory, estimate_many, require_room
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
@@ -21,10 +20,10 @@ from lmc_core.matching.method import learns
 from lmc_core.matching.methods import MANY_METHODS, matching_share
 from lmc_core.merging.mixtures import Mixtures
 from lmc_core.models.cache import load_warm
-from lmc_core.models.load import full_reference
+from lmc_core.models.load import full_reference, load
 from lmc_core.models.model import Model
 from lmc_core.models.sameness import common_weights
-from lmc_core.paths.simplex import grid, losses_at
+from lmc_core.paths.simplex import choose_mixtures, grid, losses_at
 from lmc_core.progress import Progress, ignore, part
 from lmc_core.runs.cache import bring_together
 from lmc_core.runs.computation import Arrays, Entries
@@ -46,6 +45,7 @@ from lmc_core.runs.inputs import (
     require_two,
 )
 from lmc_core.runs.kinds import Seconds, SharedWeights
+from lmc_core.runs.large_models import estimate_large_group, holds_nothing, reads_lazily
 from lmc_core.runs.request import Data, RequestJson, Scalar
 from lmc_core.runs.requests.many import GroupRequest, ManyFacts, ManyNumbers
 
@@ -104,7 +104,12 @@ def make_group_request(
     grid(resolution)
     device = find_device(device)
     if models is None:
-        models = open_many(references, method != "none", learns(configured), "Measuring between")
+        unheld = None
+        if reads_lazily(references, method, device, not learns(configured)):
+            chosen = method, settings, length, resolution, examples
+            unheld = estimate_large_group(references, *chosen)
+        moves = method != "none", learns(configured)
+        models = open_many(references, *moves, "Measuring between", unheld=unheld)
     else:
         common_forms(models)
     measured = measured or learns(configured)
@@ -138,7 +143,12 @@ def require_number(references: Sequence[str], besides: str = "", more: int = 0) 
 
 
 def open_many(
-    references: Sequence[str], aligned: bool, learned: bool, doing: str, merged: int | None = None
+    references: Sequence[str],
+    aligned: bool,
+    learned: bool,
+    doing: str,
+    merged: int | None = None,
+    unheld: Memory | None = None,
 ) -> list[Model]:
     """Several models that can be brought together, loaded if there is room for what is asked of
     them.
@@ -149,12 +159,13 @@ def open_many(
         learned: whether by a method that follows gradients.
         doing: what is asked, to say what there is no room for.
         merged: how many of them that is asked of; all by default.
+        unheld: what it takes without holding them, whose parameters are then read when they are
+            asked for; None where models are held.
     """
     full = [full_reference(each) for each in references]
-    require_room(
-        estimate_many(full, aligned, learned).peak, f"{doing} {merged or len(full)} models"
-    )
-    models = [load_warm(each) for each in full]
+    memory = unheld or estimate_many(full, aligned, learned)
+    require_room(memory.peak, f"{doing} {merged or len(full)} models")
+    models = [load(each, lazy=True) if unheld else load_warm(each) for each in full]
     common_forms(models)
     return models
 
@@ -179,7 +190,7 @@ def compute(
         FunctionChanged: if an alignment moved the outputs of a model by more than rounding.
     """
     progress(0.0, "loading the models")
-    models, task, examples = open_inputs(request)
+    models, task, examples = open_inputs(request, holds_nothing(request))
     same = common_weights(models)
     # where the progress of measuring begins
     first = matching_share(request.method)
@@ -222,21 +233,6 @@ def read_mixtures(arrays: Arrays, count: int) -> Mixtures:
     if weights.shape != (len(losses), count) or losses.shape != correct.shape:
         raise ValueError("the mixtures are not those of the request")
     return Mixtures(weights, losses, correct, count, read_groups(arrays))
-
-
-def choose_mixtures(count: int, resolution: int | None) -> Tensor:
-    """Weights of all that is measured, `[points, models]`: each model, the centre, midpoints of
-    pairs, the grid of three.
-    """
-    own = torch.eye(count, dtype=torch.float64)
-    middles = [(own[i] + own[j]) / 2 for i, j in combinations(range(count), 2)]
-    rows = torch.cat([own, own.mean(0, keepdim=True), torch.stack(middles)])
-    if resolution is None:
-        return rows
-    points = grid(resolution)
-    # the others are there
-    new = [k for k in range(len(points)) if float((rows - points[k]).abs().amax(1).min()) > 1e-9]
-    return torch.cat([rows, points[new]])
 
 
 def many_facts(found: Mixtures, resolution: int | None, score: str) -> ManyFacts:
