@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from lmc_core.matching.many import align_models
 from lmc_core.matching.pair import align_pair
+from lmc_core.matching.reference import ReferenceSettings
 from lmc_core.matching.weight import WeightSettings
 from lmc_core.models import interleaved_forward
 from lmc_core.models.forward import random_inputs
@@ -75,6 +77,20 @@ def test_an_aligned_pair_that_is_lazily_read(name: str) -> None:
     plain = measure(Line(a, b), LAM, examples).losses
     torch.testing.assert_close(found.losses[[0, -1]], plain[[0, -1]], atol=0, rtol=1e-4)
     assert float((found.losses[1:3] / plain[1:3] - 1).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "vit"])
+def test_three_aligned_models_that_are_lazily_read(name: str) -> None:
+    models = [random_model(name, seed, torch.float32) for seed in range(3)]
+    inputs, settings = random_inputs(models[0], 2), ReferenceSettings(1)
+    group = align_models([lazily(each) for each in models], inputs, None, "reference", settings)
+    examples, rows = examples_for(name, 6), torch.tensor(MIXTURES, dtype=torch.float64)
+    found, _ = losses_at(group.models, rows, examples)
+    held = [each.with_state(dict(each.state)) for each in group.models]
+    torch.testing.assert_close(found, losses_at(held, rows, examples)[0], atol=0, rtol=1e-5)
+    plain = losses_at(models, rows, examples)[0]
+    torch.testing.assert_close(found[0], plain[0], atol=0, rtol=1e-4)
+    assert float((found[1:] / plain[1:] - 1).abs().amax(1).min()) > 1e-3
 
 
 # classes that hold parameters around their parts, reach into them from outside, call a layer again,
