@@ -1,6 +1,6 @@
 """`lmc merge A B --method ties --frame universe --out DIR` of models that are large: brought
-together by their weights and merged parameter by parameter, without being held and without being
-measured.
+together by their weights, merged parameter by parameter, and measured part by part where a task is
+known, without being held.
 """
 
 from __future__ import annotations
@@ -15,23 +15,27 @@ from lmc_core.analysis.lazy_memory import can_be_lazy, estimate_group_maps, esti
 from lmc_core.analysis.memory import require_room
 from lmc_core.cli.arguments import STAND_INS
 from lmc_core.cli.computing import choose_classes
+from lmc_core.cli.merge_scores import find_tasks
 from lmc_core.cli.options import Setting
 from lmc_core.cli.output import facts, list_notes, print_json
 from lmc_core.cli.progress import ProgressBar
 from lmc_core.matching.many import AlignedModels
+from lmc_core.merging.checkpoint import add_scores
 from lmc_core.merging.frames import frame_settings, get_frame
 from lmc_core.merging.methods import MERGES
 from lmc_core.merging.streamed import estimate_streamed, is_large, write_streamed_merge
 from lmc_core.models.common import in_float32
-from lmc_core.models.load import load
+from lmc_core.models.load import load, load_folder
 from lmc_core.models.model import Model
 from lmc_core.numbers import describe_change, size
 from lmc_core.progress import Progress, part
 from lmc_core.runs import cache
 from lmc_core.runs.inputs import CHECKED, find_device, make_stamp, open_data
 from lmc_core.runs.kinds.many import make_group_request, require_number
-from lmc_core.runs.request import WINDOW
+from lmc_core.runs.request import WINDOW, Data
 from lmc_core.tasks.class_order import in_one_order
+
+MERGED = 0.6  # of the progress, where measuring begins
 
 
 def streams(arguments: argparse.Namespace, method: str, frame: str) -> bool:
@@ -114,7 +118,7 @@ def write_streamed(
     arguments: argparse.Namespace, method: str, settings: Mapping[str, Setting], frame: str
 ) -> None:
     """Bring models together where that is asked for, merge and write them parameter by parameter,
-    and print what was done.
+    measure them and what was merged where a task is known, and print what was done.
     """
     out: Path = arguments.out.absolute()
     named = arguments.base not in STAND_INS
@@ -124,15 +128,19 @@ def write_streamed(
         bar.report(0.0, "reading")
         models = [load(each, lazy=True) for each in arguments.models]
         ancestor = load(arguments.base, lazy=True) if named else None
-        memory = _estimate(arguments, models, ancestor, method, moves)
+        data = arguments.task, arguments.split, arguments.examples, arguments.seed, arguments.length
+        known = find_tasks(models, Data(*data))
+        memory = max(_estimate(arguments, models, ancestor, method, moves), known.estimate())
         require_room(memory, "Merging these models")
-        words = f"merged parameter by parameter in about {size(memory)} of memory; not measured"
+        words = f"merged parameter by parameter in about {size(memory)} of memory; "
+        words += f"measured on {known.words}" if known.tasks else "not measured"
         bar.report(0.0, words)
         originals = [*models, *([] if ancestor is None else [ancestor])]
         origin: dict[str, object] = {"frame": frame}
+        merging = part(bar.report, 0.0, MERGED if known.tasks else 1.0)
         if moves:
             originals = in_one_order(originals)
-            aligned = _bring_together(arguments, frame, originals, part(bar.report, 0.0, 0.8))
+            aligned = _bring_together(arguments, frame, originals, part(merging, 0.0, 0.8))
             models = list(aligned.written[: len(models)])
             ancestor = None if ancestor is None else aligned.written[-1]
             origin["function_errors"] = list(aligned.function_errors)
@@ -150,25 +158,52 @@ def write_streamed(
             settings=settings,
             dtype=arguments.dtype,
             about={"versions": stamp["versions"], "date": stamp["date"]},
-            progress=part(bar.report, 0.8 * moves, 1.0, words),
+            progress=part(merging, 0.8 * moves, 1.0, words),
             frame=origin,
             originals=originals,
         )
+        scores = []
+        if known.tasks:  # the model is there, also where measuring is stopped
+            scores = known.measure(load_folder(out, lazy=True), part(bar.report, MERGED, 1.0))
+            card |= add_scores(out, known.split, scores)
     notes = [note for model in models for note in model.notes]
     if arguments.json:
         return print_json({**card, "notes": notes, "memory": memory, "out": str(out)})
-    words = f"{MERGES[method].title}, {get_frame(frame).title}, parameter by parameter"
-    errors = cast(list[float], origin.get("function_errors", []))
-    print(
-        facts(
-            [
-                ("models", ", ".join(model.name for model in models)),
-                *list_notes(notes),
-                ("merged", f"{words}; nothing was measured"),
-                *([("function", describe_change(max(errors), ", of any model"))] if errors else []),
-                ("memory", f"at most about {size(memory)}"),
-                ("type", cast(Mapping[str, str], card["written"])["dtype"]),
-                ("written", str(out)),
-            ]
-        )
-    )
+    print(_summarize(card, [model.name for model in known.models], notes, memory, out, known.words))
+    if scores:
+        names = [*(model.name for model in known.models), f"merged: {out.name}"]
+        print(f"\n{known.tabulate(names, scores)}")
+
+
+def _summarize(
+    card: Mapping[str, object],
+    names: Sequence[str],
+    notes: Sequence[str],
+    memory: int,
+    out: Path,
+    measured: str,
+) -> str:
+    """What was merged, in words with units.
+
+    Args:
+        card: of the merged model.
+        names: of the models.
+        notes: on them.
+        memory: bytes that were announced.
+        out: where it was written.
+        measured: on what, "" for nothing.
+    """
+    origin = cast(Mapping[str, str], card["merged"])
+    how = f"{origin['title']}, {get_frame(origin['frame']).title}, parameter by parameter"
+    errors = cast(Mapping[str, list[float]], card["merged"]).get("function_errors", [])
+    pairs = [
+        ("models", ", ".join(names)),
+        *list_notes(notes),
+        ("merged", how if measured else f"{how}; nothing was measured"),
+        *([("function", describe_change(max(errors), ", of any model"))] if errors else []),
+        *([("measured", measured)] if measured else []),
+        ("memory", f"at most about {size(memory)}"),
+        ("type", cast(Mapping[str, str], card["written"])["dtype"]),
+        ("written", str(out)),
+    ]
+    return facts(pairs)

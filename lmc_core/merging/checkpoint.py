@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lmc_core.atomic import new_folder
+from lmc_core.atomic import new_folder, write_file
 from lmc_core.errors import BadInput
 from lmc_core.models.files.sidecars import carry_over
 from lmc_core.models.lazy import is_lazy
@@ -89,3 +89,27 @@ def write_merged(
         text = json.dumps(first | {"written": written} | dict(card), indent=1) + "\n"
         (draft / "card.json").write_text(text, encoding="utf-8")
     return written
+
+
+def add_scores(
+    folder: Path, split: str, measured: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
+    """Have the card of a merged model say what was measured after it was written.
+
+    Args:
+        folder: of the model.
+        split: that was measured on.
+        measured: by name of task, what each of its models does, and then what it does itself; the
+            task that was asked for first.
+
+    Returns:
+        The card as it is then.
+    """
+    path = folder / "card.json"
+    card = json.loads(path.read_text(encoding="utf-8"))
+    *models, own = measured
+    card["merged"]["measured"] = {split: own}
+    card["merged"]["models_measured"] = {split: models}
+    card["scores"] = {split: next(iter(own.values()))}
+    write_file(path, (json.dumps(card, indent=1) + "\n").encode())
+    return card

@@ -21,6 +21,7 @@ from lmc_core.symmetry.arithmetic import zeros
 from lmc_core.tasks import Examples, losses
 from lmc_core.tasks.calibration import BINS, Calibration, confidence_sums
 from lmc_core.tasks.evaluator import Evaluator, State
+from lmc_core.tasks.streamed_losses import StreamedLosses
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,52 @@ class Measured:
         Args:
             score: ``accuracy`` or ``perplexity``, that of the task.
         """
-        loss, error = mean_and_error(self.losses, self.groups)
-        found: dict[str, Any] = {"loss": loss, "loss_stderr": error}
-        if score == "accuracy":
-            found["accuracy"], found["accuracy_stderr"] = mean_and_error(self.correct, self.groups)
-        else:  # the error of exp(x) to first order
-            found["perplexity"] = math.exp(min(loss, 700.0))
-            found["perplexity_stderr"] = error * found["perplexity"]
+        found = describe_losses(self.losses, self.correct, score, self.groups)
         return found | {
             "ece": self.calibration.error,
             "ece_stderr": self.calibration.of_groups(self.groups).stderr,
             "reliability": self.calibration.curve(),
         }
+
+
+def describe_losses(
+    losses: Tensor, correct: Tensor, score: str, groups: Tensor | None = None
+) -> dict[str, Any]:
+    """Means with standard errors over examples, as plain values.
+
+    Args:
+        losses: of each example in nats, `[examples]`.
+        correct: share predicted correctly, same shape.
+        score: ``accuracy`` or ``perplexity``, that of the task.
+        groups: which examples belong together, `[examples]`; None for none.
+    """
+    loss, error = mean_and_error(losses, groups)
+    found: dict[str, Any] = {"loss": loss, "loss_stderr": error}
+    if score == "accuracy":
+        found["accuracy"], found["accuracy_stderr"] = mean_and_error(correct, groups)
+    else:  # the error of exp(x) to first order
+        found["perplexity"] = math.exp(min(loss, 700.0))
+        found["perplexity_stderr"] = error * found["perplexity"]
+    return found
+
+
+def measure_unheld(
+    model: Model,
+    examples: Examples,
+    score: str,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
+    """Loss and score of a lazily read model with their standard errors over examples, as plain
+    values; the model is measured part by part and never held (`tasks.streamed_losses`).
+
+    Args:
+        model: with lazy parameters.
+        examples: what to measure on.
+        score: ``accuracy`` or ``perplexity``, that of the task.
+        progress: called with the share done; may raise to stop.
+    """
+    losses, correct = StreamedLosses([model], examples).losses([(1.0,)], progress)
+    return describe_losses(losses[0], correct[0], score, examples.groups)
 
 
 def mean_and_error(values: Tensor, groups: Tensor | None = None) -> tuple[float, float]:

@@ -1,5 +1,5 @@
-"""Models that are large are merged parameter by parameter into a checkpoint, and nothing is
-measured on them: neither they nor what comes of them is ever held.
+"""Models that are large are merged parameter by parameter into a checkpoint: neither they nor what
+comes of them is ever held.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class StreamedLosses:
     """Measures mixtures of models of one configuration.
 
     Args:
-        models: two or more with the same parameters, lazily read or held.
+        models: with the same parameters, lazily read or held.
         examples: what to measure on.
     """
 

@@ -13,6 +13,9 @@ import torch
 from lmc_core.cli import main, merge_streamed
 from lmc_core.merging import streamed
 from lmc_core.models.load import load_folder
+from lmc_core.models.model import Model
+from lmc_core.tasks import task_for
+from lmc_core.tasks.evaluator import evaluate
 from tests.tiny import tiny, write
 
 ASKED = ("--method", "ties", "--frame", "none", "--set", "density=0.4", "--examples", "8")
@@ -42,7 +45,57 @@ def test_large_models_are_merged_without_being_held(
     for key in ("models", "ancestor", "method", "settings"):
         assert cards[0]["merged"][key] == cards[1]["merged"][key] == said["merged"][key]
     assert cards[0]["digest"] == cards[1]["digest"] == other.digest and said["memory"] > 0
-    assert cards[1]["merged"]["measured"] == {} and cards[1]["scores"] == {}
+    held, own = (card["merged"]["measured"]["test"]["plays"] for card in cards)
+    assert own == {key: pytest.approx(held[key], rel=1e-5) for key in own}
+    assert own.keys() == {key for key in held if not key.startswith("ece")}
+    assert cards[1]["scores"] == {"test": own}
+
+
+def test_the_models_and_their_merge_are_measured_without_being_held(
+    models: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(streamed, "LARGE", 0)
+    monkeypatch.setattr(Model, "unfilled", lambda *given: pytest.fail("a model was held"))
+    asked = ["merge", *models, "--method", "average", "--frame", "reference", "--length", "16"]
+    asked += ["--examples", "8", "--device", "cpu", "--out", str(tmp_path / "apart")]
+    assert main(asked) == 0
+    said = capsys.readouterr()
+    assert "8 examples of plays, test split" in said.out
+    assert "Loss in nats per character." in said.out and "nothing was measured" not in said.out
+    card = json.loads((tmp_path / "apart" / "card.json").read_text())
+    folders = [*models, str(tmp_path / "apart")]
+    found = [*card["merged"]["models_measured"]["test"], card["merged"]["measured"]["test"]]
+    monkeypatch.undo()
+    for folder, entry in zip(folders, found, strict=True):
+        model, numbers = load_folder(Path(folder)), entry["plays"]
+        examples = task_for("plays", model).examples("test", 8, 0, 16)
+        losses = evaluate(model, [model.state], examples)[0][0].double()
+        assert numbers["loss"] == pytest.approx(float(losses.mean()), rel=1e-5)
+        assert numbers["loss_stderr"] == pytest.approx(float(losses.std() / 8**0.5), rel=1e-4)
+        assert f"{numbers['loss']:.2f}" in said.out and numbers["examples"] == 8
+    assert card["scores"] == {"test": card["merged"]["measured"]["test"]["plays"]}
+
+
+def test_without_a_task_nothing_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(streamed, "LARGE", 0)
+    folders = [str(tmp_path / name) for name in "ab"]
+    for seed, folder in enumerate(folders):
+        tiny("gpt2", seed).save(Path(folder))
+    asked = ["merge", *folders, "--method", "average", "--frame", "none", "--out"]
+    assert main([*asked, str(tmp_path / "one")]) == 0
+    assert "nothing was measured" in capsys.readouterr().out
+    card = json.loads((tmp_path / "one" / "card.json").read_text())
+    assert card["merged"]["measured"] == {} and card["scores"] == {}
+    assert main([*asked, str(tmp_path / "two"), "--task", "plays", "--examples", "4"]) == 0
+    assert "Loss in nats per character." in capsys.readouterr().out
+    assert main([*asked, str(tmp_path / "three"), "--task", "plays", "--examples", "1"]) == 2
+    assert "At least 2 examples" in capsys.readouterr().err
+    assert not (tmp_path / "three").exists()
 
 
 def test_what_needs_whole_models_says_so(
@@ -85,8 +138,8 @@ def test_large_models_are_brought_together_without_being_held(
 ) -> None:
     *pair, base = models
     asked = ["merge", *pair, "--base", base, "--weights", "2", "1", "--method", "task-arithmetic"]
-    asked += ["--frame", *frame, "--length", "16", "--device", "cpu"]
-    assert main([*asked, "--examples", "8", "--out", str(tmp_path / "whole")]) == 0
+    asked += ["--frame", *frame, "--length", "16", "--device", "cpu", "--examples", "8"]
+    assert main([*asked, "--out", str(tmp_path / "whole")]) == 0
     monkeypatch.setattr(streamed, "LARGE", 0)
     monkeypatch.setattr("lmc_core.cli.merge.produce", lambda *given: pytest.fail("held"))
     capsys.readouterr()
