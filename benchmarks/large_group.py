@@ -21,6 +21,7 @@ that losses took, and their largest difference from those of the first way.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import resource
 import subprocess
@@ -75,6 +76,7 @@ def bring_together(folders: list[str], way: str, arguments: argparse.Namespace) 
         group = align_models(models, tokens, method=arguments.method, settings=settings)
         moved = group.models
     del models
+    gc.collect()  # as `runs.cache.align_models` does
     aligned, middle, losses = memory.most - libraries, time.process_time(), None
     if arguments.windows:
         memory.most = 0

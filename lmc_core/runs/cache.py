@@ -17,6 +17,7 @@ earlier runs left, and puts its own in the place of it.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -447,7 +448,7 @@ def align_models(
     """Align several models as a request says, whatever is kept; for the arguments see
     `bring_together`.
     """
-    return match_models(
+    aligned = match_models(
         models,
         examples.first(CHECKED).inputs,
         dict(request.classes),
@@ -458,6 +459,9 @@ def align_models(
         learning=open_learning(request, task, find_frame_key(request)),
         device=request.device,
     )
+    if is_lazy(models[0].state):
+        gc.collect()  # maps that matching left in cycles of references
+    return aligned
 
 
 def _write_frame(draft: Path, frame: Frame) -> None:

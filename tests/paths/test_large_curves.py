@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 
@@ -175,6 +176,31 @@ def test_no_more_than_a_part_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = sum(1 for name in a.state if ".layers.0." in name)
     assert max(most) == layer
     assert all(each.is_meta for each in seen[0].parameters())
+
+
+def test_of_several_models_no_more_than_the_largest_part_is_held() -> None:
+    """Of each of them, while all mixtures are made."""
+    held: list[weakref.ref[Tensor]] = []
+    most = 0
+
+    def watching(model: Model) -> Model:
+        def read(name: str) -> Tensor:
+            nonlocal most
+            tensor = model.state[name].clone()
+            held.append(weakref.ref(tensor))
+            alive = [found for each in held if (found := each()) is not None]
+            most = max(most, sum(each.numel() for each in alive))
+            return tensor
+
+        return model.with_state(LazyState(model.state, read))
+
+    models = [random_model("gpt_neox", seed, torch.float32) for seed in range(3)]
+    rows = torch.tensor(MIXTURES, dtype=torch.float64)
+    losses_at([watching(each) for each in models], rows, examples_for("gpt_neox", 4))
+    sizes: Counter[str] = Counter()
+    for name, tensor in models[0].state.items():
+        sizes[".".join(name.split(".")[:3]) if ".layers." in name else name] += tensor.numel()
+    assert most == 3 * max(sizes.values()) < 3 * sum(sizes.values()) / 2
 
 
 def test_rounds_and_refinement_go_on_as_those_of_models_that_are_held(
