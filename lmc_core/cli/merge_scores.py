@@ -10,7 +10,7 @@ from typing import cast
 
 from lmc_core.analysis.streamed_memory import estimate_lazy_mixtures
 from lmc_core.cli.output import table
-from lmc_core.errors import BadInput
+from lmc_core.errors import BadInput, LmcError
 from lmc_core.figures.merge_rows import shown
 from lmc_core.merging.measure import measure_unheld
 from lmc_core.merging.numbers import Score
@@ -34,15 +34,17 @@ class KnownTasks:
         models: with their classes in the order of the first.
         split: of the data.
         tasks: with their examples; none where nothing is measured.
+        notes: why not, in a sentence; () where no task is known.
     """
 
     models: tuple[Model, ...]
-    split: str
-    tasks: tuple[tuple[Task, Examples], ...]
+    split: str = ""
+    tasks: tuple[tuple[Task, Examples], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
-        """The tasks, to follow "measured on"; "" for none."""
+        """On what, in words; "" for nothing."""
         names = [f"{len(examples):,} examples of {task.name}" for task, examples in self.tasks]
         return f"{' and '.join(names)}, {self.split} split" if names else ""
 
@@ -105,24 +107,33 @@ class KnownTasks:
 
 def find_tasks(models: Sequence[Model], asked: Data) -> KnownTasks:
     """The task that was asked for, or those that all models say they were trained on; none where
-    one says nothing, or where models have no outputs that a loss is taken of.
+    one says nothing or cannot be measured on its own task, or where models have no outputs that a
+    loss is taken of, as they can be merged all the same.
 
     Args:
         models: that are merged, with lazy parameters.
         asked: what a person asked for.
+
+    Raises:
+        LmcError: the models cannot be measured on the task that was asked for.
     """
-    models = in_one_order(models)
-    own = [str(model.card.get("task") or "") for model in models]
+    every = tuple(in_one_order(models))
+    own = [str(model.card.get("task") or "") for model in every]
     names = [asked.task] if asked.task else list(dict.fromkeys(own)) if all(own) else []
-    try:
-        require_loss(models)
-    except BadInput:
-        names = []
     if names:
         require_two(asked.examples)
+    try:
+        require_loss(every)
+    except BadInput as error:
+        return KnownTasks(every, notes=(str(error),) if names else ())
     tasks, split = [], asked.split
-    for name in names:
-        task, data = choose_data(models, replace(asked, task=name, split=split), True)
-        split, length = str(data.split), data.length or WINDOW
-        tasks.append((task, task.examples(split, data.examples, data.seed, length)))
-    return KnownTasks(tuple(models), split or "", tuple(tasks))
+    try:
+        for name in names:
+            task, data = choose_data(every, replace(asked, task=name, split=split), True)
+            split, length = str(data.split), data.length or WINDOW
+            tasks.append((task, task.examples(split, data.examples, data.seed, length)))
+    except LmcError as error:
+        if asked.task:
+            raise
+        return KnownTasks(every, notes=(str(error),))
+    return KnownTasks(every, split or "", tuple(tasks))

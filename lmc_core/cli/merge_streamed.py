@@ -132,8 +132,8 @@ def write_streamed(
         known = find_tasks(models, Data(*data))
         memory = max(_estimate(arguments, models, ancestor, method, moves), known.estimate())
         require_room(memory, "Merging these models")
-        words = f"merged parameter by parameter in about {size(memory)} of memory; "
-        words += f"measured on {known.words}" if known.tasks else "not measured"
+        done = f"measured on {known.words}" if known.words else "not measured"
+        words = f"merged parameter by parameter in about {size(memory)} of memory; {done}"
         bar.report(0.0, words)
         originals = [*models, *([] if ancestor is None else [ancestor])]
         origin: dict[str, object] = {"frame": frame}
@@ -166,7 +166,7 @@ def write_streamed(
         if known.tasks:  # the model is there, also where measuring is stopped
             scores = known.measure(load_folder(out, lazy=True), part(bar.report, MERGED, 1.0))
             card |= add_scores(out, known.split, scores)
-    notes = [note for model in models for note in model.notes]
+    notes = [*(note for model in models for note in model.notes), *known.notes]
     if arguments.json:
         return print_json({**card, "notes": notes, "memory": memory, "out": str(out)})
     print(_summarize(card, [model.name for model in known.models], notes, memory, out, known.words))

@@ -96,6 +96,13 @@ def test_without_a_task_nothing_is_measured(
     assert main([*asked, str(tmp_path / "three"), "--task", "plays", "--examples", "1"]) == 2
     assert "At least 2 examples" in capsys.readouterr().err
     assert not (tmp_path / "three").exists()
+    for folder in folders:  # data that is gone does not keep models from being merged
+        (Path(folder) / "card.json").write_text(json.dumps({"task": f"text:{tmp_path}/gone.txt"}))
+    assert main([*asked, str(tmp_path / "four")]) == 0
+    said = capsys.readouterr().out
+    assert "nothing was measured" in said and "gone.txt" in said
+    assert main([*asked, str(tmp_path / "five"), "--task", f"text:{tmp_path}/gone.txt"]) == 2
+    assert not (tmp_path / "five").exists()
 
 
 def test_what_needs_whole_models_says_so(

@@ -9,9 +9,10 @@ import torch
 
 from lmc_core.analysis import memory
 from lmc_core.analysis.memory import estimate_pair
-from lmc_core.analysis.streamed_memory import estimate_lazy_curve
+from lmc_core.analysis.streamed_memory import estimate_lazy_curve, estimate_lazy_mixtures
 from lmc_core.errors import BadInput
 from lmc_core.models.families.gpt2 import GPT2
+from lmc_core.models.families.gpt_neox import GPT_NEOX
 from lmc_core.models.families.mixtral import MIXTRAL
 from lmc_core.models.load import find_files, load
 from lmc_core.runs.cost import estimate_memory
@@ -137,6 +138,23 @@ def test_matched_mixtures_take_one_copy_of_their_largest_parameter_more() -> Non
         estimate_lazy_curve(MIXTRAL, config, 2, aligned, 64, 20) for aligned in (False, True)
     )
     assert plain == pytest.approx(0.50e9, rel=0.1) and matched == pytest.approx(0.91e9, rel=0.1)
+
+
+def test_mixtures_of_three_take_what_was_measured() -> None:
+    """`python benchmarks/large_group.py --windows 5 --resolution 2 --ways lazy` held that of GPT-2s of
+    124 and Pythias of 410 million, as they are (`--method none`) and onto the first.
+    """
+    small = {"model_type": "gpt2", "n_embd": 768, "n_layer": 12, "n_head": 12}
+    words = {"model_type": "gpt_neox", "vocab_size": 50304, "hidden_size": 1024}
+    words |= {"num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+    large = {**words, "max_position_embeddings": 2048, "tie_word_embeddings": False}
+    for family, config, plain, moved in (
+        (GPT2, small, 0.50e9, 0.83e9),
+        (GPT_NEOX, large, 0.64e9, 1.17e9),
+    ):
+        sizes = family, family.config(config), 2, 3
+        found = [estimate_lazy_mixtures(*sizes, aligned, 64, 35) for aligned in (False, True)]
+        assert found == [pytest.approx(plain, rel=0.1), pytest.approx(moved, rel=0.1)]
 
 
 def test_the_memory_of_a_request_knows_of_learning(tiny_gpt2_pair: tuple[Path, Path]) -> None:
