@@ -12,13 +12,13 @@ from lmc_core.display import draw_trace, show
 from lmc_core.matching.trace import Trace
 from lmc_core.matching.widened import Places
 from lmc_core.models.canonical_state import CanonicalState
-from lmc_core.models.common import untied
+from lmc_core.models.common import in_float32, untied
 from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.numbers import describe_change, seconds
 from lmc_core.symmetry.alignment import Alignment
-from lmc_core.symmetry.arithmetic import precise_type
+from lmc_core.symmetry.arithmetic import find_device, precise_type
 from lmc_core.symmetry.canonical import rewrite_in_place
 from lmc_core.symmetry.spaces import Classes, class_of
 
@@ -163,6 +163,23 @@ def canonical(
     if device is not None and not in_place:
         state = {n: t.to(device, precise_type(device)) for n, t in state.items()}
     return model.with_state(state)
+
+
+def find_exact_device(device: torch.device | str, in_place: bool = False) -> torch.device:
+    """Where models are rewritten and moved that are searched on a device: there if it has a useful
+    float64, or if they are written `in_place`; else on the CPU.
+    """
+    exact = in_place or precise_type(device) is torch.float64
+    return torch.device(device if exact else "cpu")
+
+
+def brought_to_search(model: Model, device: torch.device | str) -> Model:
+    """A model in canonical form on the device where it is searched, in the type worked in there; in
+    place and lazily read ones stay as they are.
+    """
+    if is_lazy(model.state) or find_device(model.state).type == torch.device(device).type:
+        return model
+    return in_float32(model, device)
 
 
 def untied_for(model: Model, classes: Classes) -> Model:

@@ -12,7 +12,7 @@ from torch import Tensor
 from lmc_core.models.common import in_float32
 from lmc_core.models.forward import function_error, run
 from lmc_core.models.model import Model
-from lmc_core.symmetry.arithmetic import forbid_tf32, precise_type
+from lmc_core.symmetry.arithmetic import forbid_tf32, has_float64
 from lmc_core.symmetry.check import is_rounding, relative_difference, require_same_function
 
 
@@ -71,6 +71,8 @@ class FunctionCheck:
 
     def _exact(self, number: int, moved: Model) -> Callable[[], float] | None:
         """Measures the difference in float64, of a model that is not rounded yet."""
-        if self.in_place or precise_type(self.inputs.device) is not torch.float64:
+        if self.in_place:
             return None
-        return partial(function_error, self.models[number], moved, self.inputs, torch.float64)
+        there = self.inputs.device if has_float64(self.inputs.device) else "cpu"
+        models = self.models[number], moved
+        return partial(function_error, *models, self.inputs, torch.float64, there)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lmc_core.display import draw_trace, show
 from lmc_core.errors import BadInput, Incompatible
-from lmc_core.matching.aligned import canonical
+from lmc_core.matching.aligned import brought_to_search, canonical, find_exact_device
 from lmc_core.matching.cycles import between, cycle_error
 from lmc_core.matching.function_check import FunctionCheck
 from lmc_core.matching.matcher_input import ManyInput
@@ -162,14 +162,17 @@ def align_models(
     chosen = choose_classes(models[0].layout.spaces, classes)
     lazy = is_lazy(models[0].state)
     check = FunctionCheck(models, few_enough(inputs, models[0]), device=device, again=lazy)
-    wholes = tuple(canonical(model, chosen, device=device) for model in models)
-    rewritten = tuple(in_shared_rows(wholes))
+    there = find_exact_device(device)
+    wholes = tuple(canonical(model, chosen, device=there) for model in models)
+    rewritten = tuple(in_shared_rows([brought_to_search(model, device) for model in wholes]))
 
     def keeps(found: Sequence[Alignment]) -> bool:
         return all(check.keeps(*each) for each in enumerate(_move(wholes, found)))
 
     group = ManyInput(rewritten, chosen, masks or {}, learning, progress, keeps)
     alignments, trace = chosen_method.match(group, settings)
+    there = "cpu" if lazy else there
+    alignments = [each.to(there, models[0].layout.spaces) for each in alignments]
     double = [move_exactly(*each) for each in zip(wholes, alignments, strict=True)]
     moved = tuple(in_float32(model) for model in double)
     seconds = time.perf_counter() - begin - check.seconds

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from lmc_core.errors import BadInput
-from lmc_core.matching.aligned import AlignedPair, SoftEnd, canonical, pair_of_wholes
+from lmc_core.matching.aligned import (
+    AlignedPair,
+    SoftEnd,
+    brought_to_search,
+    canonical,
+    find_exact_device,
+    pair_of_wholes,
+)
 from lmc_core.matching.bodies import align_bodies
 from lmc_core.matching.function_check import FunctionCheck
 from lmc_core.matching.matcher_input import MatcherInput
@@ -160,8 +167,9 @@ def _match(
     device = check.inputs.device
     if wider(a, b) is None:
         forms = alike_untied(check.models)
-        wholes = [canonical(model, chosen, check.in_place, device) for model in forms]
-        left, right = in_shared_rows(wholes)
+        there = find_exact_device(device, check.in_place)
+        wholes = [canonical(model, chosen, check.in_place, there) for model in forms]
+        left, right = in_shared_rows([brought_to_search(model, device) for model in wholes])
     else:
         held, left, right = _at_one_width(a, b, chosen, method, settings, masks, progress, device)
         wholes = [left, right]
@@ -177,7 +185,8 @@ def _match(
     )
     given = replace(given, **vars(drawn))
     alignment, trace = method.match(given if held is None else given.within(0.1, 1.0), settings)
-    alignment = alignment.to("cpu" if is_lazy(right.state) else find_device(right.state))
+    there = "cpu" if is_lazy(right.state) else find_device(wholes[1].state)
+    alignment = alignment.to(there, right.layout.spaces)
     averaged = trace.soft_end(right)
     moved = move_exactly(wholes[1], alignment, check.in_place)
     if held is not None:

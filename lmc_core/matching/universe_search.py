@@ -121,7 +121,8 @@ def _learn(
     moved = [
         m.with_state(g.apply(m.layout, m.state)) for m, g in zip(group.models, starts, strict=True)
     ]
-    starts = [start.to("cpu") for start in starts]  # where learned maps are kept, in float64
+    spaces = moved[0].layout.spaces
+    starts = [start.to("cpu", spaces) for start in starts]  # where learned maps are, in float64
     descent = Descent(
         moved,
         group.classes,

@@ -192,10 +192,22 @@ class Alignment:
             {n: random_element(s, class_of(s, classes), generator) for n, s in spaces.items()},
         )
 
-    def to(self, device: torch.device | str) -> Alignment:
-        """The same alignment with its elements on a device."""
+    def to(
+        self, device: torch.device | str, spaces: Mapping[str, Space] | None = None
+    ) -> Alignment:
+        """The same alignment with its elements on a device.
+
+        Args:
+            device: where they go.
+            spaces: by name; with them maps that were found in float32 keep what they have to keep
+                to the rounding of float64.
+        """
+        fixed = {name for name, space in (spaces or {}).items() if space.fixes_ones}
         return Alignment(
-            {name: converted(element, device) for name, element in self.elements.items()},
+            {
+                name: converted(element, device, fixes_ones=name in fixed)
+                for name, element in self.elements.items()
+            },
             self.within,
         )
 

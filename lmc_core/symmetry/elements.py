@@ -187,11 +187,15 @@ Element = Permutation | Monomial | Orthogonal | Invertible
 
 
 def converted(
-    element: Element, device: torch.device | str, dtype: torch.dtype | None = None
+    element: Element,
+    device: torch.device | str,
+    dtype: torch.dtype | None = None,
+    fixes_ones: bool = False,
 ) -> Element:
     """An element on a device, its numbers of a type; of that worked in there by default.
 
-    An orthogonal map found in float32 is made orthogonal to rounding in float64.
+    An orthogonal map found in float32 is made orthogonal to rounding in float64, and keeps the ones
+    vector to rounding where its space has it kept (`fixes_ones`).
     """
     dtype = precise_type(device) if dtype is None else dtype
     moved = {
@@ -201,8 +205,17 @@ def converted(
     if isinstance(element, Orthogonal):
         values = moved["values"]
         if values.dtype is torch.float64 and element.values.dtype is torch.float32:
+            values = _keeping_ones(values) if fixes_ones else values
             moved["values"] = refined(refined(values))  # 1e-7 to 1e-14 to rounding
     return type(element)(**moved)
+
+
+def _keeping_ones(values: Tensor) -> Tensor:
+    """C T C + 11^T / n of maps `[..., n, n]`, C = 1 - 11^T / n: T but for what it does to the ones
+    vector.
+    """
+    values = values - values.mean(-1, keepdim=True)
+    return values - values.mean(-2, keepdim=True) + 1 / values.shape[-1]
 
 
 def identity(space: Space, device: torch.device | str = "cpu") -> Permutation:

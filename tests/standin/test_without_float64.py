@@ -4,10 +4,13 @@ CPU to the rounding of float32.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from lmc_core.matching.aligned import AlignedPair
+from lmc_core.matching.function_check import FunctionCheck
 from lmc_core.matching.many import align_models
 from lmc_core.matching.methods import MANY_METHODS, METHODS
 from lmc_core.matching.pair import align_pair
@@ -44,6 +47,33 @@ def test_weights_are_matched(float32_alone: str, name: str) -> None:
     assert there.trace.objective[-1] == pytest.approx(here.trace.objective[-1], rel=0.02)
 
 
+@pytest.mark.parametrize("name", ["gpt2", "vit", "qwen3", "mixtral", "bert"])
+def test_models_are_exact_before_they_are_rounded(
+    float32_alone: str, name: str, measured: list[float]
+) -> None:
+    """Maps that were found in float32 are orthogonal, and keep the ones vector where LayerNorm has
+    it kept, to the rounding of float64.
+    """
+    align(name, "weight", float32_alone)
+    assert len(measured) == 2 and max(measured) < 1e-12
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What function checks measure in float64, whether or not they need it."""
+    found: list[float] = []
+    exact = FunctionCheck._exact
+
+    def measure(check: FunctionCheck, number: int, moved: Model) -> Callable[[], float] | None:
+        error = exact(check, number, moved)
+        assert error is not None
+        found.append(error())
+        return error
+
+    monkeypatch.setattr(FunctionCheck, "_exact", measure)
+    return found
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize(
     ("name", "method"),
@@ -68,7 +98,9 @@ def test_every_method_runs(float32_alone: str, name: str, method: str) -> None:
 
 @pytest.mark.alone
 @pytest.mark.parametrize("method", MANY_METHODS)
-def test_several_models_are_brought_together(float32_alone: str, method: str) -> None:
+def test_several_models_are_brought_together(
+    float32_alone: str, method: str, measured: list[float]
+) -> None:
     models = [random_model("gpt2", seed, torch.float32) for seed in range(3)]
     settings = MANY_METHODS[method].configured({"steps": 3} if method == "universe" else {})
     found = align_models(
@@ -81,3 +113,4 @@ def test_several_models_are_brought_together(float32_alone: str, method: str) ->
         device=float32_alone,
     )
     assert max(found.function_errors) < 1e-5
+    assert len(measured) >= 3 and max(measured) < 1e-12

@@ -96,7 +96,7 @@ def learn(
         raise BadInput(
             "Learned matching needs examples of a training split; choose a task that has one."
         )
-    kept = start.to("cpu")  # where learned maps are, in float64
+    kept = start.to("cpu", given.layout.spaces)  # where learned maps are, in float64
 
     def draw(generator: torch.Generator) -> list[float]:
         lam = 0.5 + settings.spread * (2 * float(torch.rand((), generator=generator)) - 1)
