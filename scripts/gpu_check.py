@@ -380,7 +380,9 @@ def factors(check: Check) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run all parts; 1 where one failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--device", help="cuda, mps or cpu (default: cuda if there is one, else cpu)")
+    parser.add_argument(
+        "--device", help="cuda, mps or cpu (default: cuda if there is one, else cpu)"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--quick", action="store_true", help="one small pair and tiny models")
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for all parts")
