@@ -136,8 +136,7 @@ def canonical(
             twice. Parameters in half precision are taken out of the model as they are brought into
             float32.
         device: to bring it to first; by default it stays on its own. One that is brought elsewhere
-            in place is written there, in the precision that it would be written in here. One that
-            is not written in place is brought to a device without a useful float64 last.
+            in place is written there, in the precision that it would be written in here.
 
     Returns:
         The rewritten model, in float64 (`symmetry.arithmetic`) unless `in_place`; a lazily read one
@@ -152,16 +151,13 @@ def canonical(
     for name in list(model.state):
         tensor = model.state[name]
         there = tensor.device if device is None else torch.device(device)
-        exact = in_place or precise_type(there) is torch.float64
-        state[name] = _working(tensor, in_place, there if exact else torch.device("cpu"))
+        state[name] = _working(tensor, in_place, there)
         if in_place and state[name] is not tensor:
             # one that had to be made anew does not stay beside the new one
             for each in (given, model.state):
                 if isinstance(each, dict):
                     each.pop(name, None)
     rewrite_in_place(model.layout, model.family.rewrite(model.config), state, classes)
-    if device is not None and not in_place:
-        state = {n: t.to(device, precise_type(device)) for n, t in state.items()}
     return model.with_state(state)
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from lmc_core.errors import BadInput, Incompatible
-from lmc_core.matching.aligned import AlignedPair, canonical, pair_of_wholes
+from lmc_core.matching.aligned import AlignedPair, canonical, find_exact_device, pair_of_wholes
 from lmc_core.matching.function_check import FunctionCheck
 from lmc_core.matching.matcher_input import MatcherInput
 from lmc_core.matching.method import Method
@@ -175,12 +175,13 @@ def align_bodies(
     begin = time.perf_counter()
     check = FunctionCheck((a, b), few_enough(few_enough(inputs, a), b), device=device)
     chosen = choose_classes(b.layout.spaces, classes)
-    first = canonical(a, _at_most(a, chosen), device=device)
-    second = canonical(b, chosen, device=device)
+    there = find_exact_device(device)  # the search is there too
+    first = canonical(a, _at_most(a, chosen), device=there)
+    second = canonical(b, chosen, device=there)
     left, right = in_shared_rows((untied(a), second))
     body = find_body(left, right, chosen)
     known = {
-        name: precise(left.state[other].to(device)).clone() for name, other in body.names.items()
+        name: precise(left.state[other].to(there)).clone() for name, other in body.names.items()
     }
     rewrite_in_place(body.layout, body.rewrite, known, chosen)
     given = MatcherInput(
@@ -188,11 +189,11 @@ def align_bodies(
         as_body(right, body, {name: right.state[name] for name in body.names}),
         {kind: value for kind, value in chosen.items() if kind in kinds_of(body.layout.spaces)},
         {name: mask for name, mask in (masks or {}).items() if name in body.names},
-        device=device,
+        device=str(there),
         progress=progress,
     )
     found, trace = method.match(given, settings)
-    alignment = Alignment.of(second.layout.spaces, found.to(device).elements, device)
+    alignment = Alignment.of(second.layout.spaces, found.to(there).elements, there)
     double = first, second.with_state(alignment.apply(second.layout, second.state, in_place=True))
     single = [in_float32(model) for model in double]
     seconds = time.perf_counter() - begin - check.seconds

@@ -24,7 +24,7 @@ from lmc_core.models.forward import few_enough
 from lmc_core.models.lazy import is_lazy, shapes
 from lmc_core.models.mixing import centre
 from lmc_core.models.model import Model
-from lmc_core.models.moved import move, move_exactly
+from lmc_core.models.moved import move
 from lmc_core.models.pieced import mean
 from lmc_core.models.rows import extended, in_shared_rows
 from lmc_core.numbers import describe_change, number, seconds
@@ -173,7 +173,8 @@ def align_models(
     alignments, trace = chosen_method.match(group, settings)
     there = "cpu" if lazy else there
     alignments = [each.to(there, models[0].layout.spaces) for each in alignments]
-    double = [move_exactly(*each) for each in zip(wholes, alignments, strict=True)]
+    pairs = zip(wholes, alignments, strict=True)
+    double = [move(model, alignment, in_place=True) for model, alignment in pairs]
     moved = tuple(in_float32(model) for model in double)
     seconds = time.perf_counter() - begin - check.seconds
     errors = check.require(double, moved)

@@ -39,7 +39,7 @@ from lmc_core.models.fits import wider
 from lmc_core.models.forward import few_enough, run
 from lmc_core.models.lazy import is_lazy
 from lmc_core.models.model import Model
-from lmc_core.models.moved import move_exactly
+from lmc_core.models.moved import move
 from lmc_core.models.rows import in_shared_rows
 from lmc_core.progress import Progress, part
 from lmc_core.symmetry.alignment import Alignment
@@ -165,16 +165,16 @@ def _match(
     """Rewrite both models, bring them to one width, and move the second by the method."""
     held, (a, b) = None, check.models
     device = check.inputs.device
+    there = find_exact_device(device, check.in_place)
     if wider(a, b) is None:
         forms = alike_untied(check.models)
-        there = find_exact_device(device, check.in_place)
         wholes = [canonical(model, chosen, check.in_place, there) for model in forms]
         left, right = in_shared_rows([brought_to_search(model, device) for model in wholes])
     else:
-        held, left, right = _at_one_width(a, b, chosen, method, settings, masks, progress, device)
-        wholes = [left, right]
+        held, *wholes = _at_one_width(a, b, chosen, method, settings, masks, progress, there)
         if method.match_widths is not None:
             return _Match(wholes, held.alignment, held.trace, held.places)
+        left, right = (brought_to_search(model, device) for model in wholes)
 
     def keeps(found: Alignment) -> bool:
         whole = wholes[1]
@@ -188,7 +188,7 @@ def _match(
     there = "cpu" if is_lazy(right.state) else find_device(wholes[1].state)
     alignment = alignment.to(there, right.layout.spaces)
     averaged = trace.soft_end(right)
-    moved = move_exactly(wholes[1], alignment, check.in_place)
+    moved = move(wholes[1], alignment, in_place=True)
     if held is not None:
         alignment = alignment.compose(held.alignment)
     places = {} if held is None else held.places

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lmc_core.models.family import Family
 from lmc_core.models.model import Model
+from lmc_core.symmetry.arithmetic import brought
 
 KEPT = 4  # modules of every thread; they hold no parameters
 
@@ -73,7 +74,7 @@ def lent_module(
         module.to(device)
     kept.put(
         {
-            name: nn.Parameter(tensor.to(device, dtype), requires_grad=False)
+            name: nn.Parameter(brought(tensor, device, dtype), requires_grad=False)
             for name, tensor in model.state.items()
         }
     )

@@ -25,7 +25,7 @@ from lmc_core.models.precision import rounded, types_to_write, wide_type
 from lmc_core.models.streaming import write_streamed
 from lmc_core.progress import Progress, ignore
 from lmc_core.side_by_side import side_by_side
-from lmc_core.symmetry.arithmetic import find_device
+from lmc_core.symmetry.arithmetic import brought, find_device
 from lmc_core.symmetry.layout import Layout
 
 
@@ -149,7 +149,7 @@ class Model:
                 does the CPU, CUDA and MPS); elsewhere each name gets a parameter of its own.
         """
         device = find_device(self.state) if device is None else device
-        state = {name: tensor.to(device, dtype) for name, tensor in self.state.items()}
+        state = {name: brought(tensor, device, dtype) for name, tensor in self.state.items()}
         module, _ = self._built(state)
         return module.to(device, dtype).eval().requires_grad_(False)
 

@@ -15,6 +15,7 @@ from lmc_core.leases import find_machine
 from lmc_core.locks import FileLock
 from lmc_core.runs import jobs as table
 from lmc_core.runs.executors import Local, own_jobs
+from lmc_core.runs.executors import local as executors
 from lmc_core.runs.jobs import Job, Jobs, claims, lock_path
 from tests.runs.conftest import end, python, until
 from tests.runs.fakes import FakeRequest
@@ -119,6 +120,18 @@ def test_no_worker_is_started_or_refused_for_another_machine(
         local.run(ask("mine"))
     found = local.jobs.get(job.key)
     assert found is not None and found.state == "queued"
+
+
+def test_a_graphics_card_of_another_machine_is_not_looked_for_here(
+    local: Local, ask: Ask, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_jobs, "SILENCE", 0.0)
+    local.command = [sys.executable, "-c", "raise SystemExit(1)"]
+    job = ask_elsewhere(local.jobs, ask("theirs", device="cuda"))
+    assert own_jobs.is_own(job, home) and not own_jobs.starts_worker(job, home)
+    local.provide([job])
+    assert not executors._STARTED.keys() & {lock_path("cuda", home)}
+    assert own_jobs.starts_worker(ask_elsewhere(local.jobs, ask("for a CPU")), home)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="ends its worker by a signal")

@@ -14,7 +14,9 @@ from lmc_core.matching.function_check import FunctionCheck
 from lmc_core.matching.many import align_models
 from lmc_core.matching.methods import MANY_METHODS, METHODS
 from lmc_core.matching.pair import align_pair
+from lmc_core.models.common import in_float32
 from lmc_core.models.model import Model
+from tests.matching.test_widths import planted
 from tests.networks import random_inputs, random_model
 from tests.standin.test_alignment import EACH, FEW, learning, losses
 
@@ -45,6 +47,21 @@ def test_weights_are_matched(float32_alone: str, name: str) -> None:
     here, there = (align(name, "weight", device) for device in ("cpu", float32_alone))
     assert there.function_error < 1e-5
     assert there.trace.objective[-1] == pytest.approx(here.trace.objective[-1], rel=0.02)
+
+
+@pytest.mark.parametrize("second", [True, False], ids=["narrow-wide", "wide-narrow"])
+@pytest.mark.parametrize("name", ["llama", "mixtral"])
+def test_unequal_widths_are_matched(float32_alone: str, name: str, second: bool) -> None:
+    models = [in_float32(model) for model in planted(name, 1)]
+    one, two = models if second else models[::-1]
+    inputs = random_inputs(models[0], 2)
+    assert align_pair(one, two, inputs, device=float32_alone).function_error < 1e-5
+
+
+def test_models_with_different_heads_are_matched(float32_alone: str) -> None:
+    a = random_model("bert", 0, torch.float32)
+    b = random_model("bert-classifier", 1, torch.float32)
+    assert align_pair(a, b, random_inputs(a, 2), device=float32_alone).function_error < 1e-5
 
 
 @pytest.mark.parametrize("name", ["gpt2", "vit", "qwen3", "mixtral", "bert"])

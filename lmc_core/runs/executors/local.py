@@ -14,7 +14,7 @@ from typing import Any
 from lmc_core import folders
 from lmc_core.errors import LmcError
 from lmc_core.locks import holder
-from lmc_core.runs.executors.own_jobs import is_own
+from lmc_core.runs.executors.own_jobs import starts_worker
 from lmc_core.runs.executors.queued import Queued
 from lmc_core.runs.jobs import LOCAL, Job, lock_path
 from lmc_core.runs.warm import expect
@@ -46,7 +46,7 @@ class Local(Queued):
 
     def provide(self, waiting: Sequence[Job]) -> None:
         """Start workers of the devices that jobs wait for, if this machine is to compute them."""
-        own = [job for job in waiting if is_own(job, self.home)]
+        own = [job for job in waiting if starts_worker(job, self.home)]
         for device in sorted({job.device for job in own}):
             try:
                 self.ensure_worker(device)

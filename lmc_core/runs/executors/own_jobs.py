@@ -13,6 +13,14 @@ from lmc_core.runs.jobs import LOCAL, Job, lock_path
 _WAITING = Silence()
 
 
+def starts_worker(job: Job, home: Path) -> bool:
+    """Whether a waiting job of the local executor is a reason to start a worker on this machine: if
+    it computes the job, and that was asked for here or needs no more than a CPU. Of what else other
+    machines have, such as a graphics card, nobody has said that this one has it too.
+    """
+    return is_own(job, home) and (job.machine in ("", find_machine()) or job.device == "cpu")
+
+
 def is_own(job: Job, home: Path) -> bool:
     """Whether this machine computes a waiting job of the local executor.
 
