@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Error, Page, ViewportSize, expect
 
 from lmc_core.server.launch import ADDRESS, answers, command, free_port
 from lmc_core.server.place import Place
@@ -24,7 +24,8 @@ from lmc_core.server.place import Place
 CHROMIUM = next(
     (
         path
-        for name in ("chromium", "chromium-browser", "google-chrome")
+        # without the windows and menus that a person sees, a load takes a sixth less
+        for name in ("chromium-headless-shell", "chromium", "google-chrome")
         if (path := shutil.which(name))
     ),
     None,
@@ -33,6 +34,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+WINDOW: ViewportSize = {"width": 1280, "height": 720}
 START_LIMIT = 60.0  # seconds
 PAGE_LIMIT = 90_000  # milliseconds until a page has run; the first one imports torch
 expect.set_options(timeout=60_000)  # a busy machine draws late; what is there is seen at once
@@ -123,10 +125,49 @@ def server(server_home: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def pages(browser: Browser) -> Iterator[list[Page]]:
+    """The page that tests of this process share, once there is one. What it has compiled of
+    Streamlit and Plotly serves the next test, which halves the processor time of a load.
+    """
+    shared: list[Page] = []
+    yield shared
+    for page in shared:
+        page.context.close()
+
+
 @pytest.fixture
-def guarded(page: Page) -> Iterator[Page]:
+def blank(browser: Browser, pages: list[Page]) -> Iterator[Page]:
+    """A page as a new one is: nothing is open or stored, and no setting of another test is left."""
+    if not pages:
+        pages.append(browser.new_context(viewport=WINDOW).new_page())
+    (page,) = pages
+    yield page
+    try:
+        clear(page)
+    except Error:  # it was closed or has crashed
+        pages.clear()
+        page.context.close()
+
+
+def clear(page: Page) -> None:
+    """Take away what a test has opened, stored and set in a page."""
+    for other in page.context.pages:
+        if other is not page:
+            other.close()
+    if page.url.startswith("http"):  # other origins have no storage
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+    page.goto("about:blank")
+    page.context.clear_cookies()
+    page.emulate_media(color_scheme="light", reduced_motion="no-preference", media="null")
+    page.set_viewport_size(WINDOW)
+    page.mouse.move(WINDOW["width"] / 2, 0)  # over nothing that shows more when it is pointed at
+
+
+@pytest.fixture
+def guarded(blank: Page) -> Iterator[Page]:
     """A page that may only talk to its own server and must not complain."""
-    strangers, complaints = [], []
+    page, strangers, complaints = blank, [], []
 
     def asked(request) -> None:
         if not request.url.startswith((f"http://{ADDRESS}:", f"ws://{ADDRESS}:", "data:", "blob:")):
@@ -140,12 +181,16 @@ def guarded(page: Page) -> Iterator[Page]:
         if response.status >= 400:
             complaints.append(f"{response.status} for {response.url}")
 
-    page.on("request", asked)
-    page.on("response", answered)
-    page.on("console", said)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    def failed(error) -> None:
+        complaints.append(str(error))
+
+    listeners = {"request": asked, "response": answered, "console": said, "pageerror": failed}
+    for event, listener in listeners.items():
+        page.on(event, listener)
     page.set_default_timeout(PAGE_LIMIT)
     yield page
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)
     assert not strangers
     assert not complaints
 

@@ -43,7 +43,7 @@ def jacobian(model: Model, inputs: Tensor, size: int = 8) -> Tensor:
     random sums of them as needed.
 
     Examples are differentiated a few at a time: an output of one does not depend on another, and a
-    sum over all of them would be led back through all. With n parameters, 2 (n + 64) sums with
+    sum over all of them would be led back through all. With n parameters, 1.2 (n + 64) sums with
     normal weights, as many of each few examples, have the rank of all outputs.
 
     Args:
@@ -54,7 +54,7 @@ def jacobian(model: Model, inputs: Tensor, size: int = 8) -> Tensor:
     module = without_epsilon(model.module(torch.float64))
     parameters = [p.requires_grad_(True) for n, p in module.named_parameters()]
     parts, rows = inputs.split(size), []
-    most = math.ceil(2 * (sum(p.numel() for p in parameters) + 64) / len(parts))
+    most = math.ceil(1.2 * (sum(p.numel() for p in parameters) + 64) / len(parts))
     generator = torch.Generator().manual_seed(0)
     for part in parts:
         with Double(), NoEpsilon():
