@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from lmc_core.models.architectures.heads import Head, Readers, find_head, write_head
@@ -28,7 +29,6 @@ from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
 from lmc_core.symmetry.spaces import SCALES, Pairs
 
-# writes the feed-forward layer of block i down; returns what reads the norm before it
 # writes one of the two layers of block i down; returns what reads the norm before it
 BlockPart = Callable[[Structure, Config, int], Readers]
 
@@ -51,6 +51,11 @@ class Norms:
     behind: tuple[str, str] | None = None
     unit: float = 1.0
     plain: bool = False
+
+    def write(self, s: Structure, block: str, name: str, readers: Readers | None) -> None:
+        """Write one of them down, with what reads it; None where nothing does."""
+        gain, unit = not self.plain, self.unit
+        s.norm(block, name, readers, offset=False, gain=gain, centred=self.plain, unit=unit)
 
 
 def head_dim(config: Config) -> int:
@@ -149,62 +154,88 @@ def rms_decoder(
             all of them is seen.
     """
     norms, head = norms or Norms(), head or find_head(config)
-    output = head.predicts == "features"
-    biases = biases if isinstance(biases, tuple) else (biases, biases, biases, biases)
-    width, heads, vocabulary = config.sizes("hidden_size", "num_attention_heads", "vocab_size")
-    groups, size = config.size("num_key_value_heads"), head_dim(config)
-    tied = bool(config.get("tie_word_embeddings"))
     s = Structure(family)
-    if norms.behind:
-        post_norm_stream(s, width, True, output)
-    elif norms.plain:
-        layer_norm_stream(s, width, not tied, output)
-    else:
-        rms_norm_stream(s, width, output)
-
-    def norm(block: str, name: str, readers: Readers | None) -> None:
-        s.norm(
-            block,
-            name,
-            readers,
-            offset=False,
-            gain=not norms.plain,
-            centred=norms.plain,
-            unit=norms.unit,
-        )
-
-    s.parameter("token.table", TABLE, "* +residual", (vocabulary, width))
+    _write_stream(s, config, norms, head)
     for i in range(config.size("num_hidden_layers")):
-        on, at = f"blocks.{i}", f"model.layers.{i}"
         if attend is not None:
             readers = attend(s, config, i)
         else:
-            kind = "rms" if normed else None
-            pairs = rotary(i) if rotary else Pairs(size, interleaved)
-            a = attention(s, str(i), heads, size, groups, pairs=pairs, normed=kind, clipped=clipped)
-            names = tuple(f"{at}.self_attn.{part}_proj" for part in "qkvo")
-            readers = separate_attention(s, a, on, names, biases, scaled=scaled)
-            if normed:
-                counts = heads, groups, size
-                _query_key_norms(s, i, a, counts, normed == "whole", clipped, pairs, norms.unit)
-        both = readers, feed_forward(s, config, i)
-        for number in (0, 1):
-            if norms.before:
-                norm(f"{on}.norm{number + 1}", f"{at}.{norms.before[number]}", both[number])
-            if norms.behind:
-                norm(f"{on}.{('attended', 'fed')[number]}", f"{at}.{norms.behind[number]}", None)
-                s.scale("what a layer writes")
+            pairs = rotary(i) if rotary else Pairs(head_dim(config), interleaved)
+            parts = pairs, biases, normed, clipped, scaled, norms.unit
+            readers = _write_attention(s, config, i, *parts)
+        _write_block_norms(s, norms, i, (readers, feed_forward(s, config, i)))
+    _write_end(s, config, norms, head, capped)
+    return s
+
+
+def _write_stream(s: Structure, config: Config, norms: Norms, head: Head) -> None:
+    """The residual stream, as its norms let it move, and the table of tokens that begins it."""
+    width, output = config.size("hidden_size"), head.predicts == "features"
+    if norms.behind:
+        post_norm_stream(s, width, True, output)
+    elif norms.plain:
+        layer_norm_stream(s, width, not config.get("tie_word_embeddings"), output)
+    else:
+        rms_norm_stream(s, width, output)
+    s.parameter("token.table", TABLE, "* +residual", (config.size("vocab_size"), width))
+
+
+def _write_attention(
+    s: Structure,
+    config: Config,
+    i: int,
+    pairs: Pairs | None,
+    biases: tuple[bool, bool, bool, bool] | bool,
+    normed: bool | Literal["whole"],
+    clipped: bool,
+    scaled: bool,
+    unit: float,
+) -> Readers:
+    """The attention of block i, as most such decoders have it; returns what reads the norm before
+    it. The arguments are those of `rms_decoder`.
+    """
+    heads, groups = config.sizes("num_attention_heads", "num_key_value_heads")
+    size, kind = head_dim(config), "rms" if normed else None
+    a = attention(s, str(i), heads, size, groups, pairs=pairs, normed=kind, clipped=clipped)
+    names = tuple(f"model.layers.{i}.self_attn.{part}_proj" for part in "qkvo")
+    biases = biases if isinstance(biases, tuple) else (biases, biases, biases, biases)
+    readers = separate_attention(s, a, f"blocks.{i}", names, biases, scaled=scaled)
+    if normed:
+        counts = heads, groups, size
+        _query_key_norms(s, i, a, counts, normed == "whole", clipped, pairs, unit)
+    return readers
+
+
+def _write_block_norms(
+    s: Structure, norms: Norms, i: int, readers: tuple[Readers, Readers]
+) -> None:
+    """The norms of block i, of which those before its two layers have `readers`."""
+    on, at = f"blocks.{i}", f"model.layers.{i}"
+    for number in (0, 1):
+        if norms.before:
+            norms.write(
+                s, f"{on}.norm{number + 1}", f"{at}.{norms.before[number]}", readers[number]
+            )
+        if norms.behind:
+            block = f"{on}.{('attended', 'fed')[number]}"
+            norms.write(s, block, f"{at}.{norms.behind[number]}", None)
+            s.scale("what a layer writes")
+
+
+def _write_end(s: Structure, config: Config, norms: Norms, head: Head, capped: bool) -> None:
+    """The last norm, and what reads the stream behind it."""
+    write = partial(norms.write, s, "norm", "model.norm")
     if head.predicts != "next":
-        write_head(s, config, head, lambda readers: norm("norm", "model.norm", readers))
-    elif not tied:
-        s.parameter("head.weight", HEAD, "* -residual", (vocabulary, width), None if capped else 0)
-        norm("norm", "model.norm", [("head.weight", None)])
+        write_head(s, config, head, write)
+    elif not config.get("tie_word_embeddings"):
+        shape = config.size("vocab_size"), config.size("hidden_size")
+        s.parameter("head.weight", HEAD, "* -residual", shape, None if capped else 0)
+        write([("head.weight", None)])
     elif norms.plain:  # nothing to fold: whatever moves the table moves the head as it should
         s.tie(Tied(HEAD, TABLE, stays=True))
     else:
         s.tie(Tied(HEAD, TABLE))
-        norm("norm", "model.norm", None if norms.behind else [("head.weight", None)])
-    return s
+        write(None if norms.behind else [("head.weight", None)])
 
 
 def _query_key_norms(

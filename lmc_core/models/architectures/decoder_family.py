@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
 from lmc_core.models.architectures.decoder import HEAD, TABLE, head_dim, sizes
-from lmc_core.models.architectures.heads import (
-    STANDARD,
-    Head,
-    find_head,
-    outputs,
-    with_body,
-    with_class,
-)
+from lmc_core.models.architectures.heads import STANDARD, Head, text_family, with_body
 from lmc_core.models.architectures.rotary import rope, rope_by_type
 from lmc_core.models.config import Config, Json, require_divides, require_sizes
 from lmc_core.models.family import Family
@@ -26,7 +19,7 @@ from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 WINDOWS = ("full_attention", "sliding_attention")
 
@@ -207,9 +200,7 @@ def family(
     heads: Sequence[str] = ALL_HEADS,
     span: str = "model.",
     aliases: Mapping[str, str] | None = None,
-    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: (
-        tensors
-    ),
+    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] | None = None,
     language: str = "",
     **further: Json,
 ) -> Family:
@@ -239,35 +230,14 @@ def family(
     own = {usual if end == "ForCausalLM" else f"{classes}{end}": head for end, head in ends.items()}
     own |= {alias: ends[end] for alias, end in (aliases or {}).items()}
 
-    def configured(raw: Config) -> Config:
-        return with_class(config(raw), raw, own, usual, name)
-
-    def build(config: Config) -> nn.Module:
-        cls = config.class_name(usual)
-        return hf.build(config, f"{classes}Config", cls, attention_dropout=0.0, **further)
-
-    def written(config: Config) -> Structure:
+    def written(config: Config, head: Head) -> Structure:
         found = structure(config)
-        found.rename("model.", find_head(config, ends).body)
+        found.rename("model.", head.body)
         return found
 
-    def named(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
-        return from_disk(stored(tensors, config), config, find_head(config, ends))
+    def named(tensors: dict[str, Tensor], config: Config, head: Head) -> dict[str, Tensor]:
+        return from_disk(stored(tensors, config) if stored else tensors, config, head)
 
-    return Family(
-        name=name,
-        sentence=sentence,
-        reference=reference,
-        takes="text",
-        recognises=lambda raw: raw.get("model_type") == name,
-        build=build,
-        outputs=outputs,
-        sizes=sizes,
-        structure=written,
-        predicts=lambda config: find_head(config, ends).predicts,
-        save=hf.save,
-        config=configured,
-        from_disk=named,
-        classes=tuple(own),
-        examples={key: {"model_type": name} | dict(raw) for key, raw in examples.items()},
-    )
+    settings = {"attention_dropout": 0.0, **further}
+    described = name, classes, sentence, reference, config, written, sizes, named
+    return text_family(*described, own, ends, examples, settings)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import hf
-from lmc_core.models.config import Config, require_sizes
+from lmc_core.models.config import Config, Json, require_sizes
+from lmc_core.models.family import Family
 from lmc_core.models.structure import Structure
 
 if TYPE_CHECKING:
@@ -178,3 +179,59 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     if "start_logits" in found:
         return torch.stack([found.start_logits, found.end_logits], -1)
     return found.logits if "logits" in found else found.last_hidden_state
+
+
+def text_family(
+    name: str,
+    classes: str,
+    sentence: str,
+    reference: str,
+    config: Callable[[Config], Config],
+    structure: Callable[[Config, Head], Structure],
+    sizes: Callable[[Config], dict[str, int]],
+    from_disk: Callable[[dict[str, Tensor], Config, Head], dict[str, Tensor]],
+    own: Mapping[str, Head],
+    ends: Mapping[str, Head],
+    examples: Mapping[str, Mapping[str, Json]],
+    settings: Mapping[str, Json],
+) -> Family:
+    """A family of transformers' classes for text.
+
+    Args:
+        name: of the family, and of its kind in a `config.json`.
+        classes: what the names of its classes begin with, e.g. "Llama".
+        sentence: see `Family`, as what follows.
+        reference: its paper.
+        config: reads a `config.json`.
+        structure: (configuration, head) -> its layout.
+        sizes: for people.
+        from_disk: (tensors by their names on disk, configuration, head) -> names in memory.
+        own: names of classes -> what they have, the usual one first.
+        ends: the same by the ends of these names.
+        examples: small configurations, without their kind.
+        settings: for building, of speed or training alone.
+    """
+    usual = next(iter(own))
+
+    def head(config: Config) -> Head:
+        return find_head(config, ends, usual)
+
+    return Family(
+        name=name,
+        sentence=sentence,
+        reference=reference,
+        takes="text",
+        recognises=lambda raw: raw.get("model_type") == name,
+        build=lambda config: hf.build(
+            config, f"{classes}Config", config.class_name(usual), **settings
+        ),
+        outputs=outputs,
+        sizes=sizes,
+        structure=lambda config: structure(config, head(config)),
+        predicts=lambda config: head(config).predicts,
+        save=hf.save,
+        config=lambda raw: with_class(config(raw), raw, own, usual, name),
+        from_disk=lambda tensors, config: from_disk(tensors, config, head(config)),
+        classes=tuple(own),
+        examples={key: {"model_type": name} | dict(raw) for key, raw in examples.items()},
+    )

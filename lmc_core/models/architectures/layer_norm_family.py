@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from lmc_core.errors import BadCheckpoint
 from lmc_core.models.architectures import hf
-from lmc_core.models.architectures.heads import Head, find_head, outputs, with_body, with_class
+from lmc_core.models.architectures.heads import Head, text_family, with_body
 from lmc_core.models.architectures.layer_norm_decoder import HEAD, Body
 from lmc_core.models.config import Config, Json, require_sizes
 from lmc_core.models.family import Family
@@ -17,7 +17,7 @@ from lmc_core.models.parts import POINTWISE
 from lmc_core.models.structure import Structure
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 # constants that older checkpoints hold
 BUFFERS = (
@@ -128,9 +128,7 @@ def family(
     body: Callable[[Config], Body] | Body,
     heads: Mapping[str, Head],
     examples: Mapping[str, Mapping[str, Json]],
-    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] = lambda tensors, config: (
-        tensors
-    ),
+    stored: Callable[[dict[str, Tensor], Config], dict[str, Tensor]] | None = None,
     **further: Json,
 ) -> Family:
     """A family of transformers' decoders: the language model, the body alone, and what heads there
@@ -151,46 +149,23 @@ def family(
             files differ from others'.
         further: settings for building, of dropout for example.
     """
-    usual = f"{classes}{next(iter(heads))}"
-    own = {f"{classes}{end}": head for end, head in heads.items()}
 
-    def head(config: Config) -> Head:
-        return find_head(config, heads, usual)
-
-    def build(config: Config) -> nn.Module:
-        return hf.build(config, f"{classes}Config", config.class_name(usual), **further)
-
-    def from_disk(tensors: dict[str, Tensor], config: Config) -> dict[str, Tensor]:
+    def from_disk(tensors: dict[str, Tensor], config: Config, head: Head) -> dict[str, Tensor]:
         parts = body(config) if callable(body) else body
         kept = {key: tensor for key, tensor in tensors.items() if not key.endswith(BUFFERS)}
         prefixes = (parts.prefix, *{each.body for each in heads.values()} - {"", parts.prefix})
-        found = with_body(stored(kept, config), head(config), prefixes)
+        found = with_body(stored(kept, config) if stored else kept, head, prefixes)
         if config.get("tie_word_embeddings"):
             hf.drop_copy(found, f"{HEAD}.weight", parts.token_table)
         return found
 
     def all_sizes(config: Config) -> dict[str, int]:
-        return sizes(config) | (
-            {"classes": config.size("num_labels")} if "num_labels" in config else {}
-        )
+        labels = {"classes": config.size("num_labels")} if "num_labels" in config else {}
+        return sizes(config) | labels
 
-    return Family(
-        name=name,
-        sentence=sentence,
-        reference=reference,
-        takes="text",
-        recognises=lambda raw: raw.get("model_type") == name,
-        build=build,
-        outputs=outputs,
-        sizes=all_sizes,
-        structure=lambda config: structure(config, head(config)),
-        predicts=lambda config: head(config).predicts,
-        save=hf.save,
-        config=lambda raw: with_class(config(raw), raw, own, usual, name),
-        from_disk=from_disk,
-        classes=tuple(own),
-        examples={key: {"model_type": name} | dict(raw) for key, raw in examples.items()},
-    )
+    own = {f"{classes}{end}": head for end, head in heads.items()}
+    described = name, classes, sentence, reference, config, structure, all_sizes, from_disk
+    return text_family(*described, own, heads, examples, further)
 
 
 def sizes_by(
