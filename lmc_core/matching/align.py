@@ -4,7 +4,7 @@ tokens that were never seen, and with training examples split by the same rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -78,29 +78,24 @@ def align(
     configured = chosen.configured(settings)
     learning = _split(train, seed, device, checkpoint) if chosen.uses_data else None
     inputs, masks = _checked((a, b), examples), find_seen_rows(a, b)
-    chain, after = None, progress
-    if through is not None:
-        share = way_share(method, settings)
-        way, after = part(progress, 0.0, share), part(progress, share, 1.0)
-        runs = [_list_run(run) for run in through]
-        require_as_many(*map(len, runs))
-        pairs = ((_open(one), _open(two)) for one, two in zip(*runs, strict=True))
-        found = inputs, classes, method, settings, masks, way, learning, device, seed
-        chain = follow((a, b), pairs, len(runs[0]), *found)
-    pair = align_pair(
-        a,
-        b,
-        inputs,
-        classes,
-        method,
-        configured,
-        masks,
-        after,
-        learning=learning,
-        device=device,
-        start=None if chain is None else chain.start,
-    )
-    return pair if chain is None else chain.attach(pair)
+    given = inputs, classes, method, configured, masks
+    if through is None:
+        return align_pair(a, b, *given, progress, learning=learning, device=device)
+    share = way_share(method, settings)
+    way, after = part(progress, 0.0, share), part(progress, share, 1.0)
+    runs, count = _open_runs(through)
+    found = inputs, classes, method, settings, masks, way, learning, device, seed
+    chain = follow((a, b), runs, count, *found)
+    pair = align_pair(a, b, *given, after, learning=learning, device=device, start=chain.start)
+    return chain.attach(pair)
+
+
+def _open_runs(through: tuple[Run, Run]) -> tuple[Iterator[tuple[Model, Model]], int]:
+    """The checkpoints of two runs, pair by pair as they are asked for, and how many there are."""
+    runs = [_list_run(run) for run in through]
+    require_as_many(*map(len, runs))
+    pairs = ((_open(one), _open(two)) for one, two in zip(*runs, strict=True))
+    return pairs, len(runs[0])
 
 
 def _list_run(run: Run) -> list[Path] | list[Model]:

@@ -148,29 +148,17 @@ def follow(
     """
     way = find_way(method, settings)
     own = METHODS[way].configured(settings if way == method else None)
+    given = inputs, classes, way, own, masks
+    taught = learning if METHODS[way].uses_data else None
+    taught = None if taught is None else replace(taught, checkpoint=None)
     require_alike(*ends)
     start, passed, spent = None, [], 0.0
-    for number, (a, b) in enumerate(checkpoints):
+    for number, (a, b) in enumerate(checkpoints, 1):
         for end, each in zip(ends, (a, b), strict=True):
             require_run(end, each)
+        told = part(progress, (number - 1) / count, number / count, f"checkpoints {number}/{count}")
         pair = align_pair(
-            a,
-            b,
-            inputs,
-            classes,
-            way,
-            own,
-            masks,
-            part(
-                progress, number / count, (number + 1) / count, f"checkpoints {number + 1}/{count}"
-            ),
-            learning=replace(learning, checkpoint=None)
-            if learning is not None and METHODS[way].uses_data
-            else None,
-            in_place=in_place,
-            device=device,
-            seed=seed,
-            start=start,
+            a, b, *given, told, in_place, taught, device=device, seed=seed, start=start
         )
         start, spent = pair.alignment, spent + pair.seconds
         passed.append({"models": [a.name, b.name], "objective": pair.trace.objective[-1]})

@@ -98,10 +98,7 @@ def align_pair(
         Inadmissible: if a class is larger than a space admits.
         FunctionChanged: if either model's outputs moved by more than rounding.
     """
-    chosen_method: Method[object] = METHODS[method]
-    if chosen_method.uses_data and learning is None:
-        raise BadInput(f"The method {method} learns from data; give examples of a training split.")
-    configured = settings if settings is not None else chosen_method.settings()
+    chosen_method, configured = _choose_method(method, settings, learning)
     if different_heads(a, b):
         require_one_body(a, b)
         return align_bodies(
@@ -113,15 +110,33 @@ def align_pair(
     chosen = choose_classes(a.layout.spaces, classes)
     drawn = learning or Drawn(str(check.inputs.device), checkpoint, seed)
     found = _match(check, chosen, chosen_method, configured, masks, progress, drawn, start)
+    return _close(found, check, begin)
+
+
+def _choose_method(
+    name: str, settings: object, learning: Learning | None
+) -> tuple[Method[object], object]:
+    """A method and its settings, by default its own; `BadInput` if it learns and has no data."""
+    method: Method[object] = METHODS[name]
+    if method.uses_data and learning is None:
+        raise BadInput(f"The method {name} learns from data; give examples of a training split.")
+    return method, settings if settings is not None else method.settings()
+
+
+def _close(found: _Match, check: FunctionCheck, begin: float) -> AlignedPair:
+    """Check the functions of what was matched, and gather it in float32 and on the CPU.
+
+    Args:
+        found: what was matched.
+        check: of the outputs before.
+        begin: when this alignment began, as `time.perf_counter` counts.
+    """
     single = [in_float32(model) for model in found.wholes]
     spent = time.perf_counter() - begin - check.seconds
     error = max(check.require(found.wholes, single))
-    here = [in_float32(model, "cpu") for model in single]
-    alignment = found.alignment.to("cpu")
-    bend = found.trace.displacement()
-    pair = pair_of_wholes(
-        here[0], here[1], alignment, found.trace, error, spent, found.places, bend=bend
-    )
+    a, b = (in_float32(model, "cpu") for model in single)
+    alignment, bend = found.alignment.to("cpu"), found.trace.displacement()
+    pair = pair_of_wholes(a, b, alignment, found.trace, error, spent, found.places, bend=bend)
     return pair if found.averaged is None else _add_soft_end(pair, found.averaged, check)
 
 

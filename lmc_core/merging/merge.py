@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.matching.many import whole_forms
-from lmc_core.merging.ingredients import Ingredients, Judge
+from lmc_core.merging.ingredients import Ingredients, Judge, Merged
 from lmc_core.merging.measure import measure
 from lmc_core.merging.method import MergeMethod
 from lmc_core.merging.methods import MERGES
@@ -64,43 +64,54 @@ def merge(
     """
     chosen = MERGES[method]
     configured = chosen.configured(settings)
-    if chosen.merge is None:
-        raise BadInput(
-            "An output ensemble is several models and not one; measure it with `merging.measure`, "
-            "or choose another way to merge."
-        )
-    _require_memory(chosen, models)
+    mix = _require_mix(chosen, models)
     every = whole_forms([*models, *([] if ancestor is None else [ancestor])])
     shared = in_shared_rows(every)
-    judge = None
-    if chosen.chooses is not None and validation is not None:
-        judge = _make_judge(shared[0], validation.first(chosen.chooses(configured)), device)
     ingredients = Ingredients(
         states=[model.state for model in shared[: len(models)]],
         names=[model.name for model in models],
         weights=weights,
         ancestor=None if ancestor is None else shared[-1].state,
         stand_in=stand_in,
-        judge=judge,
+        judge=_make_judge(chosen, configured, shared[0], validation, device),
         progress=part(progress, words=f"merging: {chosen.title}"),
     )
-    merged = chosen.merge(ingredients, configured)
+    merged = mix(ingredients, configured)
     card = {**shared_card(models), **({"about": merged.about} if merged.about else {})}
     title = name or " + ".join(model.name for model in models)
     return extended(shared[0].with_state(merged.state, name=title, card=card), every[0])
 
 
-def _require_memory(chosen: MergeMethod[object], models: Sequence[Model]) -> None:
-    """Refuse lazily read models for a method that measures them."""
+def _require_mix(
+    chosen: MergeMethod[object], models: Sequence[Model]
+) -> Callable[[Ingredients, object], Merged]:
+    """What makes one model of several; refuses a method that keeps all of them, and lazily read
+    models for one that measures them.
+    """
+    if chosen.merge is None:
+        raise BadInput(
+            "An output ensemble is several models and not one; measure it with `merging.measure`, "
+            "or choose another way to merge."
+        )
     if chosen.chooses is not None and any(is_lazy(model.state) for model in models):
         raise BadInput(
             f"The way to merge called {chosen.title} measures models and needs them in memory; "
             "load them whole, or choose another way to merge."
         )
+    return chosen.merge
 
 
-def _make_judge(model: Model, examples: Examples, device: str) -> Judge:
-    """Mean loss and score of parameters on some examples."""
+def _make_judge(
+    chosen: MergeMethod[object],
+    settings: object,
+    model: Model,
+    validation: Examples | None,
+    device: str,
+) -> Judge | None:
+    """Mean loss and score of parameters on some examples, for a method that chooses by them."""
+    if chosen.chooses is None or validation is None:
+        return None
+    examples = validation.first(chosen.chooses(settings))
 
     def judge(state: Mapping[str, Tensor]) -> tuple[float, float]:
         found = measure(model, [state], examples, device=device)

@@ -100,7 +100,6 @@ def write_streamed_merge(
     """
     every = originals or [*models, *([] if ancestor is None else [ancestor])]
     chosen = MERGES[method]
-    configured = chosen.configured(settings or {})
     merged = merge(
         models,
         method,
@@ -118,7 +117,7 @@ def write_streamed_merge(
         "method": chosen.name,
         "title": chosen.title,
         "source": chosen.source,
-        "settings": dict(vars(configured)),
+        "settings": dict(vars(chosen.configured(settings or {}))),
         "about": {},
         **frame,
         "measured": {},

@@ -15,7 +15,7 @@ et al. 2025, arXiv 2505.22697.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -113,8 +113,7 @@ def transport(
     device: str = "cpu",
     progress: Progress = ignore,
 ) -> Model:
-    """Add a share of what a fine-tuning of `base` changed to `target`, moved by the map that aligns
-    the two.
+    """Add a share of what a fine-tuning of `base` changed to `target`, moved by their alignment.
 
     >>> import lmc_core
     >>> base, target = lmc_core.load("zoo:vit-fashion-s0"), lmc_core.load("zoo:vit-fashion-s1")
@@ -126,8 +125,7 @@ def transport(
         base: that was fine-tuned.
         finetuned: what came of it; the same architecture.
         target: another model of that architecture, of another seed.
-        examples: the function check of the alignment runs on the first 16; random inputs by
-            default.
+        examples: the function check runs on the first 16; random inputs by default.
         share: of the difference that is added; 0 returns the target as it is.
         method: of the alignment, a name in `METHODS`.
         settings: of the method, by name, where they differ from its defaults.
@@ -147,8 +145,7 @@ def transport(
         Incompatible: if the models have no common layout, or are not of one width.
         FunctionChanged: if an alignment moved outputs by more than rounding.
     """
-    require_numbers(share=share)
-    whole_forms([base, finetuned, target])  # before anything is matched
+    _require_movable([base, finetuned, target], share)
     pair = align(
         base,
         target,
@@ -162,6 +159,12 @@ def transport(
         progress=progress,
     )
     return move_difference(base, finetuned, target, pair, classes).at(share)
+
+
+def _require_movable(models: Sequence[Model], share: float) -> None:
+    """Refuse models and shares that nothing can be made of, before anything is matched."""
+    require_numbers(share=share)
+    whole_forms(models)
 
 
 def move_difference(
