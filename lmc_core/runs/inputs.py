@@ -265,6 +265,15 @@ def choose_learning(task: Task, method: str, learn: int | None, data: Data) -> t
     return count, task.digest("train", count, data.seed, length)
 
 
+def refuse_learning(method: str, learn: int | None) -> None:
+    """Raise `BadInput` where a method that learns nothing was given training examples."""
+    if learn is not None:
+        raise BadInput(
+            f"The method {method} learns from no examples; leave their number out, or choose one "
+            "that does."
+        )
+
+
 def open_inputs(request: ModelsRequest, lazy: bool = False) -> tuple[list[Model], Task, Examples]:
     """The models of a request, its task, and its examples.
 

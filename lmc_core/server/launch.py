@@ -136,15 +136,20 @@ def launch(
     try:
         return _code(server.wait())
     except KeyboardInterrupt:
-        server.terminate()  # at a terminal Ctrl-C reached it already
-        try:
-            server.wait(timeout=10)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            server.kill()
-            server.wait()
+        _end(server)
         return 0
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End a server whose person pressed Ctrl-C, in the end by force."""
+    server.terminate()  # at a terminal Ctrl-C reached it already
+    try:
+        server.wait(timeout=10)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        server.kill()
+        server.wait()
 
 
 @contextlib.contextmanager

@@ -59,18 +59,9 @@ def finetune(
     """
     if task not in TASKS:
         raise BadInput(f"Fine-tuning takes a shipped task, one of {', '.join(TASKS)}; {task} came.")
-    recipe = Recipe(
-        folder.name,
-        model.family.name,
-        task,
-        model.config,
-        seed,
-        steps,
-        batch,
-        learning_rate,
-        warmup=max(1, steps // 10),
-        length=choose_length(choose_task([model], task), [model], None) or Recipe.length,
-    )
+    length = choose_length(choose_task([model], task), [model], None) or Recipe.length
+    start, settings = (model.family.name, task, model.config), (seed, steps, batch, learning_rate)
+    recipe = Recipe(folder.name, *start, *settings, warmup=max(1, steps // 10), length=length)
     # a copy: a module shares the parameters of its model
     copied = model.with_state({name: tensor.clone() for name, tensor in model.state.items()})
     module = copied.module(device=device).requires_grad_(True)
@@ -85,23 +76,26 @@ def finetune(
     )
     tuned = replace(make(module, steps), name=folder.name, card=Config(task=task))
     scores = measure_splits(tuned, device, recipe.length, True)
-    card = {
-        "name": folder.name,
-        "family": recipe.family,
-        "task": task,
-        "from": {"name": model.name, "digest": model.digest},
-        "seed": seed,
-        "parameters": model.parameters,
-        "settings": recipe.settings() | {"config": dict(recipe.config)},
-        "scores": scores,
-        **describe_training(story, device),
-        "digest": tuned.digest,
-    }
+    said = {"scores": scores, **describe_training(story, device), "digest": tuned.digest}
+    card = {**_describe_start(model, recipe), **said}
     folder.mkdir(parents=True, exist_ok=True)
     tuned.save(folder)
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
     report(f"{folder.name} test {scores['test']}")
     return replace(tuned, card=Config(json.loads(json.dumps(card))))
+
+
+def _describe_start(start: Model, recipe: Recipe) -> dict[str, object]:
+    """The entries of a card that say what was trained, from where and how."""
+    return {
+        "name": recipe.name,
+        "family": recipe.family,
+        "task": recipe.task,
+        "from": {"name": start.name, "digest": start.digest},
+        "seed": recipe.seed,
+        "parameters": start.parameters,
+        "settings": recipe.settings() | {"config": dict(recipe.config)},
+    }
 
 
 def _make_model(start: Model, recipe: Recipe, module: nn.Module, step: int) -> Model:

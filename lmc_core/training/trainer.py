@@ -189,6 +189,17 @@ class Training:
         self.step += 1
         return value
 
+    def measure(self, running: list[float], validation: Examples) -> str:
+        """Add the mean of the last training losses and the validation loss to the curve; returns
+        them in words.
+        """
+        measured, _ = score(self.module, self.outputs, validation)
+        self.curve.append([self.step, sum(running) / len(running), measured])
+        return (
+            f"{self.recipe.name} {self.step}/{self.recipe.steps} train {self.curve[-1][1]:.4f} "
+            f"validation {measured:.4f} nats {self.seconds:.0f} s"
+        )
+
     def save(self, path: Path) -> None:
         """Write everything that a later run goes on from."""
         state = {
@@ -265,13 +276,8 @@ def train(
         if checkpoints is not None:
             checkpoints.keep(module, done)
         if done % REPORT_EVERY == 0 or done == recipe.steps:
-            measured, _ = score(module, outputs, validation)
-            training.curve.append([done, sum(running) / len(running), measured])
+            report(training.measure(running, validation))
             running = []
-            report(
-                f"{recipe.name} {done}/{recipe.steps} train {training.curve[-1][1]:.4f} "
-                f"validation {measured:.4f} nats {training.seconds:.0f} s"
-            )
         if state_file is not None and done % CHECKPOINT_EVERY == 0 and done < recipe.steps:
             training.save(state_file)
     module.eval()

@@ -12,12 +12,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lmc_core.analysis.memory import Memory, estimate_pair, require_room
+from lmc_core.analysis.memory import estimate_pair, require_room
 from lmc_core.analysis.repair import Repaired, hidden_layers
 from lmc_core.analysis.reroute import Rerouted, find_routers
 from lmc_core.analysis.routing import routing
 from lmc_core.analysis.temperature import tempered
-from lmc_core.errors import BadInput
 from lmc_core.limits import require_counts
 from lmc_core.matching.aligned import AlignedPair
 from lmc_core.matching.common_form import require_common_form
@@ -48,6 +47,7 @@ from lmc_core.runs.inputs import (
     make_stamp,
     open_inputs,
     open_learning,
+    refuse_learning,
     require_two,
 )
 from lmc_core.runs.kinds import RoutingOfExamples, Seconds
@@ -155,36 +155,24 @@ def make_request(
     bent = require_bend(method, bend, bend_seconds, repair or reroute)
     learned, device = _uses_data(method, settings), find_device(device)
     measured = measured or (learned and METHODS[method].takes_loss)
+    asked = Data(task, split, examples, seed, length)
     if models is None:
         usual = precision == "float32" and not (compiled or temperature or repair or reroute)
         usual = usual and not bent and through is None
         references = full_reference(a), full_reference(b)
-        if lazy := reads_lazily(references, method, device, usual):
-            memory = estimate_large(references, method, length, points, examples)
-        else:
-            memory = estimate_pair(references, points, method != "none", learned)
-        models = _open_pair(references, memory, lazy)
+        models = _open_pair(references, method, device, asked, points, learned, usual)
     _require_comparable(models, measured)
     if bent:
         copies = BEND_COPIES * 4 * max(model.parameters for model in models)
         require_room(copies, f"Training a bend between {a} and {b}")
-    asked = Data(task, split, examples, seed, length)
     found, data = choose_data(models, asked, measured, needed=measured or learned)
-    learns = [method] * learned + ["a bend"] * bent
-    learns += ["temperature"] * temperature + ["repair"] * repair
-    learns += ["fitting routers"] * reroute
+    learns = [method] * learned + ["a bend"] * bent + ["temperature"] * temperature
+    learns += ["repair"] * repair + ["fitting routers"] * reroute
     if repair:
         hidden_layers(models[0])
     if reroute:
         find_routers(models[0])
-    taught: tuple[int | None, str] = (None, "")
-    if learns:
-        taught = choose_learning(found, learns[0], learn, data)
-    elif learn is not None:
-        raise BadInput(
-            f"The method {method} learns from no examples; leave their number out, or choose "
-            "one that does."
-        )
+    taught = _choose_taught(found, learns, method, learn, data)
     matching = choose_matching(models[1], method, classes, settings, taught)  # B moves
     if through is not None:
         matching = replace(matching, **choose_through(models, method, settings, through))
@@ -215,14 +203,51 @@ def _uses_data(method: str, settings: Mapping[str, Scalar] | None) -> bool:
     return chosen.uses_data
 
 
-def _open_pair(references: tuple[str, str], memory: Memory, lazy: bool) -> tuple[Model, Model]:
+def _choose_taught(
+    task: Task, learns: Sequence[str], method: str, learn: int | None, data: Data
+) -> tuple[int | None, str]:
+    """How many training examples are learned from, and their digest if they are a person's own.
+
+    Args:
+        task: of the request.
+        learns: what learns from examples, in words.
+        method: of matching.
+        learn: how many are asked for.
+        data: of the request.
+
+    Raises:
+        BadInput: for examples that nothing learns from.
+    """
+    if learns:
+        return choose_learning(task, learns[0], learn, data)
+    refuse_learning(method, learn)
+    return None, ""
+
+
+def _open_pair(
+    references: tuple[str, str],
+    method: str,
+    device: str,
+    asked: Data,
+    points: int,
+    learned: bool,
+    usual: bool,
+) -> tuple[Model, Model]:
     """Two models, loaded if there is room for what is asked of them.
 
     Args:
         references: of both, in full.
-        memory: that is needed.
-        lazy: whether their parameters are read when they are asked for.
+        method: ``none``, or a name in `METHODS`.
+        device: kind of device.
+        asked: the data that is asked for.
+        points: of the curve.
+        learned: whether the method learns from examples.
+        usual: whether nothing else is asked for; see `reads_lazily`.
     """
+    if lazy := reads_lazily(references, method, device, usual):
+        memory = estimate_large(references, method, asked.length, points, asked.examples)
+    else:
+        memory = estimate_pair(references, points, method != "none", learned)
     require_room(memory.peak, "Measuring between {} and {}".format(*references))
     one, two = (load(each, lazy=True) if lazy else load_warm(each) for each in references)
     return one, two

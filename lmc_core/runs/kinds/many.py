@@ -42,6 +42,7 @@ from lmc_core.runs.inputs import (
     read_groups,
     read_score,
     read_tensor,
+    refuse_learning,
     require_two,
 )
 from lmc_core.runs.kinds import Seconds, SharedWeights
@@ -93,38 +94,47 @@ def make_group_request(
         BadInput: (or one of its kinds) when the request cannot be done as asked.
     """
     configured = None if method == "none" else MANY_METHODS[method].configured(settings)
+    learned = learns(configured)
     require_number(references)
-    if learn is not None and not learns(configured):
-        raise BadInput(
-            f"The method {method} learns from no examples; leave their number out, or choose one "
-            "that does."
-        )
+    if not learned:
+        refuse_learning(method, learn)
     require_counts(length=length, learn=learn, seed=seed)
     require_two(examples)
     grid(resolution)
     device = find_device(device)
     if models is None:
-        unheld = None
-        if reads_lazily(references, method, device, not learns(configured)):
-            chosen = method, settings, length, resolution, examples
-            unheld = estimate_large_group(references, *chosen)
-        moves = method != "none", learns(configured)
-        models = open_many(references, *moves, "Measuring between", unheld=unheld)
+        measures = settings, length, resolution, examples
+        models = _open_group(references, method, device, learned, measures)
     else:
         common_forms(models)
-    measured = measured or learns(configured)
-    asked = Data(task, split, examples, seed, length)
+    asked, measured = Data(task, split, examples, seed, length), measured or learned
     found, data = choose_data(models, asked, measured, needed=measured)
-    taught: tuple[int | None, str] = (None, "")
-    if learns(configured):
-        taught = choose_learning(found, method, learn, data)
-    return GroupRequest.make(
-        describe_models(references, models),
-        data,
-        choose_matching(models[0], method, classes, settings, taught),
-        device,
-        resolution=resolution if len(models) == 3 else None,
-    )
+    taught = choose_learning(found, method, learn, data) if learned else (None, "")
+    matching = choose_matching(models[0], method, classes, settings, taught)
+    named, shown = describe_models(references, models), resolution if len(models) == 3 else None
+    return GroupRequest.make(named, data, matching, device, resolution=shown)
+
+
+def _open_group(
+    references: Sequence[str],
+    method: str,
+    device: str,
+    learned: bool,
+    measures: tuple[Mapping[str, Scalar] | None, int | None, int, int | None],
+) -> Sequence[Model]:
+    """The models between which is measured, loaded if there is room for it.
+
+    Args:
+        references: of the models.
+        method: ``none``, or a name in `MANY_METHODS`.
+        device: kind of device.
+        learned: whether the method learns from examples.
+        measures: settings of the method, tokens of a window, resolution of the simplex, examples.
+    """
+    unheld = None
+    if reads_lazily(references, method, device, not learned):
+        unheld = estimate_large_group(references, method, *measures)
+    return open_many(references, method != "none", learned, "Measuring between", unheld=unheld)
 
 
 def require_number(references: Sequence[str], besides: str = "", more: int = 0) -> None:

@@ -142,9 +142,7 @@ def make_merge_requests(
         settings = frame_settings(kind, onto, steps)
         if kind.method != "none":
             MANY_METHODS[kind.method].configured(settings)
-        taught: tuple[int | None, str] = (None, "")
-        if kind.learns:
-            taught = choose_learning(found, "learning", learn, data)
+        taught = choose_learning(found, "learning", learn, data) if kind.learns else (None, "")
         requests.append(
             MergeRequest.make(
                 describe_models(every, models),
