@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.barrier_labels import (
+from lmc_core.figures.barrier_lines import (
     EDGE,
     END,
     MANY,
@@ -24,10 +24,11 @@ from lmc_core.figures.barrier_labels import (
     _ends,
     _loss_range,
     _score,
+    bent_sentences,
     labelling,
     margin_labels,
+    with_straight_lines,
 )
-from lmc_core.figures.bent import bent_sentences, with_straight_lines
 from lmc_core.figures.chart import blank
 from lmc_core.figures.export import CURVES, curve_rows
 from lmc_core.figures.findings import barrier_finding

@@ -15,10 +15,20 @@ from typing import Any, cast
 
 import plotly.graph_objects as go
 
-from lmc_core.figures.still_axes import Unknown, require, tick_labels, tick_values
-from lmc_core.figures.still_marks import dashes, marker_path
-from lmc_core.figures.still_panel import Panel, line_runs
-from lmc_core.figures.still_text import Place, lines_of, text_svg, written_height
+from lmc_core.figures.still_parts import (
+    Panel,
+    Place,
+    Unknown,
+    dashes,
+    line_runs,
+    lines_of,
+    marker_path,
+    require,
+    text_svg,
+    tick_labels,
+    tick_values,
+    written_height,
+)
 
 Props = Mapping[str, Any]  # of a part of a figure, as Plotly's JSON has them
 

@@ -187,7 +187,7 @@ COMPUTATIONS = Computations(
         "transport": _shipped(
             "Carried fine-tuning", "runs.requests.transport", "figures.transport"
         ),
-        "group": _shipped("Several models", "runs.requests.many", "figures.merge_matrix"),
+        "group": _shipped("Several models", "runs.requests.many", "figures.matrix"),
         "equivariance": _shipped(
             "Equivariance", "equivariance.numbers", "equivariance.figures.picture"
         ),

@@ -10,8 +10,8 @@ import pandas as pd
 import streamlit as st
 
 from lmc_core.figures.export import results_json, standalone_html, svg
+from lmc_core.figures.matrix import largest_barrier, matrix_alt, matrix_caption, matrix_figure
 from lmc_core.figures.merge import merge_alt, merge_caption, merge_figure
-from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_caption, matrix_figure
 from lmc_core.figures.merge_rows import (
     ANYWHERE,
     Result,

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, expect
 
-from lmc_core.figures.still_axes import tick_labels
+from lmc_core.figures.still_parts import tick_labels
 from lmc_core.models.zoo import zoo
 from tests.browser.conftest import settle
 

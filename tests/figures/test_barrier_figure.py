@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lmc_core.figures.barrier import HEIGHT, Axes, barrier_caption, barrier_figure, legend_height
-from lmc_core.figures.barrier_labels import DIRECT
+from lmc_core.figures.barrier_lines import DIRECT
 from lmc_core.figures.convergence import objective_figure
 from lmc_core.figures.style import MEANINGS
 from lmc_core.figures.text import label_results, setting_label

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lmc_core.figures.barrier import barrier_caption, barrier_figure
-from lmc_core.figures.bent import straight_line, with_straight_lines
+from lmc_core.figures.barrier_lines import straight_line, with_straight_lines
 from lmc_core.figures.text import label_results
 from lmc_core.runs.kinds.barrier import compute, make_request
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lmc_core.figures.barrier_labels import margin_labels
+from lmc_core.figures.barrier_lines import margin_labels
 from lmc_core.figures.findings import barrier_finding
 from lmc_core.figures.landscape import landscape_finding
 from lmc_core.figures.landscape_data import routes

@@ -9,8 +9,7 @@ import pytest
 from lmc_core.figures.experts import costs_figure
 from lmc_core.figures.landscape import contour_figure
 from lmc_core.figures.landscape_surface import surface_figure
-from lmc_core.figures.matrix import PairMatrix, draw_matrix
-from lmc_core.figures.merge_matrix import matrix_figure
+from lmc_core.figures.matrix import PairMatrix, draw_matrix, matrix_figure
 from lmc_core.figures.merge_triangle import find_limits, triangle_figure
 from lmc_core.figures.style import GROUNDS, contrast, ink_on_loss, loss_scale, low_words
 from tests.figures.experts_result import experts_result

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lmc_core.figures.barrier import barrier_figure
-from lmc_core.figures.barrier_labels import DIRECT
+from lmc_core.figures.barrier_lines import DIRECT
 from lmc_core.figures.export import standalone_html
 from lmc_core.figures.layout import spread
 from lmc_core.figures.margin import NAME, ROOM, broken, divided, narrow_change, narrowed, text_width

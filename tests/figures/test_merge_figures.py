@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lmc_core.figures.matrix import largest_barrier, matrix_alt, matrix_caption, matrix_figure
 from lmc_core.figures.merge import (
     WIDE,
     collapsed,
@@ -18,7 +19,6 @@ from lmc_core.figures.merge import (
     merge_caption,
     merge_figure,
 )
-from lmc_core.figures.merge_matrix import largest_barrier, matrix_alt, matrix_caption, matrix_figure
 from lmc_core.figures.merge_rows import (
     best_row,
     merged_rows,

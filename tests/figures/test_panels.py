@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from lmc_core.figures.barrier_labels import MANY
+from lmc_core.figures.barrier_lines import MANY
 from lmc_core.figures.panel import (
     Picture,
     every,

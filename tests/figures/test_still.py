@@ -10,9 +10,15 @@ import pytest
 from lmc_core.figures.barrier import barrier_figure
 from lmc_core.figures.margin import narrowed
 from lmc_core.figures.still import ACROSS, still_picture
-from lmc_core.figures.still_axes import Unknown, tick_labels, tick_step, tick_values
-from lmc_core.figures.still_marks import dashes, marker_path
-from lmc_core.figures.still_text import lines_of
+from lmc_core.figures.still_parts import (
+    Unknown,
+    dashes,
+    lines_of,
+    marker_path,
+    tick_labels,
+    tick_step,
+    tick_values,
+)
 from lmc_core.figures.style import MEANINGS
 
 

@@ -1,7 +1,10 @@
-"""What is written at the lines of a barrier: brackets, labels in the margin, losses at the ends."""
+"""The lines of a barrier's figure: the straight line beside each curve with a bend, and what is
+written at them: brackets, labels in the margin, losses at the ends.
+"""
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ from lmc_core.figures.layout import fresh, padded, write
 from lmc_core.figures.margin import MarginLabel, total_height
 from lmc_core.figures.style import GROUNDS, SMALL, Stroke, Theme
 from lmc_core.figures.text import Result, barrier_words
-from lmc_core.numbers import number, percent
+from lmc_core.numbers import estimate, number, percent
 
 DIRECT = 8  # up to so many lines are labelled in the margin, more get a legend
 # more than so many get one entry of the legend for each meaning, and neither brackets nor bands
@@ -24,6 +27,12 @@ TICK = 0.009  # half the width of a bracket's ends, in units of lam
 END = 1.02  # of the axis of lam
 EDGE = 56  # pixels right of the axis where there are no labels
 AIR = 28  # pixels above the highest line and below the lowest
+# of the curve with the bend alone
+OWN = (
+    *("excess_low", "excess_high", "excess_factor", "at_zero", "bent", "accuracy", "plain"),
+    *("midpoint_excess", "midpoint_excess_stderr", "midpoint_loss", "above_plain", "tempered"),
+    *("barrier_crossfit", "barrier_crossfit_stderr"),
+)
 
 
 @dataclass(frozen=True)
@@ -187,3 +196,65 @@ def margin_labels(
         value = barrier_words(result, short=True)
         found.append(MarginLabel(name, value, stroke.colour, place[0], place[2]))
     return found
+
+
+def with_straight_lines(
+    results: Sequence[Result], names: Sequence[str]
+) -> tuple[list[Result], list[str]]:
+    """The results with, after each that has a bend, the straight line between its ends, unless
+    that is among them.
+
+    Args:
+        results: of barriers.
+        names: of their curves.
+    """
+    found: list[Result] = []
+    called: list[str] = []
+    for result, name in zip(results, names, strict=True):
+        found.append(result)
+        called.append(name)
+        bent = result.get("bent")
+        if bent and not any(_is_straight(other, result) for other in results):
+            found.append(straight_line(result, bent["straight"]))
+            called.append(f"{name.removesuffix(', bent')}, straight")
+    return found, called
+
+
+def _is_straight(other: Result, result: Result) -> bool:
+    """Whether a result is the straight line between the ends of one with a bend."""
+    about = ("models", "method", "classes", "settings", "task", "split", "examples", "seed")
+    return not other.get("bent") and all(other.get(name) == result.get(name) for name in about)
+
+
+def straight_line(result: Result, straight: Result) -> Result:
+    """The straight line of a result with a bend, as a result of its own."""
+    shared = {name: value for name, value in result.items() if name not in OWN}
+    first, last = straight["loss"][0], straight["loss"][-1]
+    chord = [(1 - lam) * first + lam * last for lam in straight["lam"]]
+    score = {}
+    if result.get("score") == "perplexity":
+        score["perplexity"] = [math.exp(min(loss, 700.0)) for loss in straight["loss"]]
+    return {**shared, **straight, **score, "chord": chord}
+
+
+def bent_sentences(results: Sequence[Result], names: Sequence[str]) -> list[str]:
+    """What a caption says of each curve with a bend."""
+    said = []
+    for result, name in zip(results, names, strict=True):
+        if not (bent := result.get("bent")):
+            continue
+        how = "learned together with the alignment"
+        if training := bent["training"]:
+            how = (
+                f"trained for {training['steps']:,} steps of {training['batch']} training examples "
+                f"({number(training['learn_seconds'], digits=2)} s)"
+            )
+        straight, unit = bent["straight"], str(result.get("unit", "nats"))
+        value = estimate(straight["barrier"], straight["barrier_stderr"], unit)
+        longer = bent["length"] / bent["chord"] if bent["chord"] else 1.0
+        said.append(
+            f"{name} follows a quadratic Bezier curve whose bend was {how} (Garipov et al. 2018); "
+            f"it is {longer:.3f} times as long as the straight line between its ends, whose "
+            f"barrier is {value}."
+        )
+    return said
