@@ -7,8 +7,8 @@ import streamlit as st
 from lmc_core.errors import UnknownName
 from lmc_core.ui import address
 from lmc_core.ui.options import Option
+from lmc_core.ui.studies_actions import show_import
 from lmc_core.ui.studies_data import KEY, rows, say, store_sentence, studies
-from lmc_core.ui.studies_files import show_import
 from lmc_core.ui.studies_results import choose_rows, show_results, state
 from lmc_core.ui.studies_view import show_cards, show_study
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lmc_core.folders import app_folder, assets
 from lmc_core.look import PRODUCT
-from lmc_core.ui.mark import WORDMARK
+from lmc_core.ui.every_page import WORDMARK
 
 ICON = Path(__file__).with_name("icon.svg")
 FONTS = {400: "ibm-plex-sans-latin-400-normal", 600: "ibm-plex-sans-latin-600-normal"}

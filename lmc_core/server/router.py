@@ -6,8 +6,8 @@ import streamlit as st
 
 from lmc_core.look import PRODUCT
 from lmc_core.server.app import ICON
-from lmc_core.ui import address, projector
-from lmc_core.ui.mark import follow_theme, show_mark
+from lmc_core.ui import address
+from lmc_core.ui.every_page import follow_theme, listen_for_projector, show_mark
 from lmc_core.ui.pages import PAGES, script, there
 
 names = there()
@@ -30,7 +30,7 @@ if too_much := address.excess():
     st.stop()
 address.enter(shown, PAGES, PAGES[shown].models)
 body = st.container()
-projector.listen()
+listen_for_projector()
 follow_theme()  # both below the page, and there also where the page stops early
 try:
     with body:

@@ -16,8 +16,8 @@ from lmc_core.errors import LmcError
 from lmc_core.look import PRODUCT
 from lmc_core.runs.jobs import Job
 from lmc_core.runs.request import Request
-from lmc_core.ui import backend, cost, messages, queue_progress
-from lmc_core.ui.queue_progress import LONG, Batch, describe_left
+from lmc_core.ui import backend, cost, messages
+from lmc_core.ui.cost import LONG, Batch, describe_left
 
 if TYPE_CHECKING:
     from streamlit.delta_generator import DeltaGenerator
@@ -136,7 +136,7 @@ def _poll(lines: Sequence[Line[N]], key: str, active: Sequence[str], noun: str) 
     if list(now) != list(active):
         _note_end(key, all_jobs)
         st.rerun()
-    batch = queue_progress.follow(st.session_state.get(f"{key}_batch"), now, cost.forecast_each)
+    batch = cost.follow(st.session_state.get(f"{key}_batch"), now, cost.forecast_each)
     st.session_state[f"{key}_batch"] = batch
     _progress(lines, list(now.values()), batch, noun)
 

@@ -17,8 +17,8 @@ from lmc_core.studies.gather import Shown, gather
 from lmc_core.studies.study import Entry, Study
 from lmc_core.ui import backend, messages
 from lmc_core.ui.panels import show_panel, show_thumbnail, theme
+from lmc_core.ui.studies_actions import show_exports
 from lmc_core.ui.studies_data import KEY, act, delete_study, studies
-from lmc_core.ui.studies_files import show_exports
 
 COLUMNS = 3
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lmc_core.ui import status
-from lmc_core.ui.queue_progress import LONG, Batch, describe_left, follow, round_up
+from lmc_core.ui.cost import LONG, Batch, describe_left, follow, round_up
 
 
 def jobs(**shares: float) -> Any:
