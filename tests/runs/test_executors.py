@@ -11,7 +11,7 @@ import pytest
 from lmc_core.errors import BadInput, Cancelled, StoreError, UnknownName
 from lmc_core.runs import Inline, Local, Result, get_executor
 from lmc_core.runs.computation import COMPUTATIONS, request_from_json
-from lmc_core.runs.executors.contents import find_models
+from lmc_core.runs.executors.own_jobs import find_models
 from lmc_core.runs.jobs import lock_path
 from tests.runs.conftest import python, until
 from tests.runs.fakes import FakeRequest

@@ -21,9 +21,8 @@ from lmc_core import folders
 from lmc_core.errors import Cancelled, LmcError, Paused, StoreError
 from lmc_core.locks import ELSEWHERE, NO_SPACE
 from lmc_core.runs.computation import COMPUTATIONS, request_from_json
-from lmc_core.runs.executors.contents import find_models
 from lmc_core.runs.executors.executor import obtain
-from lmc_core.runs.executors.own_jobs import is_own
+from lmc_core.runs.executors.own_jobs import find_models, is_own
 from lmc_core.runs.jobs import LOCAL, Job, Jobs
 from lmc_core.runs.store import Store
 from lmc_core.threads import use_threads

@@ -1,27 +1,33 @@
-"""Curves with a trained bend between two models, against the straight line and the aligned one: the
-request, its numbers, and how they are computed.
+"""Curves with a trained bend between two models, against the straight line and the aligned one:
+the request, its numbers, and how they are computed. Bends are kept on disk once trained.
+
+bends/<key>/bend.safetensors, facts.json      the bend of a curve, and how it was trained
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
 from typing import cast
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
+from lmc_core import folders
+from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.models.cache import load_warm
 from lmc_core.models.model import Model
 from lmc_core.paths.barrier import barrier, excess
-from lmc_core.paths.bezier import BendSettings, Bezier
+from lmc_core.paths.bezier import Bending, BendSettings, Bezier
 from lmc_core.paths.curve import Curve, measure
 from lmc_core.paths.line import Line, ModelPath
 from lmc_core.paths.plane import Plane
 from lmc_core.progress import Part, Progress, ignore, part
-from lmc_core.runs.bends import train_bend
 from lmc_core.runs.cache import find_ends
 from lmc_core.runs.computation import Arrays, Entries
 from lmc_core.runs.inputs import (
@@ -31,10 +37,12 @@ from lmc_core.runs.inputs import (
     make_group_array,
     make_stamp,
     open_inputs,
+    open_learning,
     read_groups,
     read_score,
     read_tensor,
 )
+from lmc_core.runs.kept import keep, read_json, read_kept, write_json, write_state
 from lmc_core.runs.kinds import BendTraining, Seconds
 from lmc_core.runs.request import Data, ModelsRequest, RequestJson
 from lmc_core.runs.requests.bend import BendNumbers, BendRequest, Control, PathFacts, PathNumbers
@@ -193,3 +201,56 @@ def summarize(request: RequestJson, numbers: BendNumbers, arrays: Arrays) -> Ent
             found["perplexity"] = [math.exp(min(value, 700.0)) for value in found["loss"]]
         paths.append(found)
     return {"paths": paths}
+
+
+def train_bend(
+    request: ModelsRequest,
+    a: Model,
+    b: Model,
+    task: Task,
+    settings: BendSettings,
+    progress: Progress,
+    refresh: bool = False,
+) -> tuple[Bezier, BendTraining]:
+    """The curve between two models with a trained bend; what was trained so before is taken from
+    disk.
+
+    Args:
+        request: that says what is learned from.
+        a: the model at 0.
+        b: the model at 1.
+        task: of the request.
+        settings: of training.
+        progress: told the share done and a few words; may raise to stop.
+        refresh: train also what was trained before.
+    """
+    learning = open_learning(request, task, "bend")
+    if learning is None:
+        raise BadInput(
+            "A bend is trained on examples of a training split; choose a task that has one."
+        )
+    bending = Bending(a, b, settings, learning, progress)
+    folder = folders.home() / "bends" / bending.fingerprint
+    if (found := read_kept(folder, lambda path: _read_bend(path, bending), refresh)) is not None:
+        progress(1.0, "trained before")
+        return Bezier(a, b, found[0]), found[1]
+    bending.learning = replace(
+        bending.learning, checkpoint=folders.home() / "unfinished" / f"{bending.fingerprint}.pt"
+    )
+    curve, about = bending.finish()
+
+    def write(draft: Path) -> None:
+        write_state(draft / "bend.safetensors", curve.bend)
+        write_json(draft / "facts.json", about)
+
+    keep(folder, write)
+    return curve, cast(BendTraining, about)
+
+
+def _read_bend(folder: Path, bending: Bending) -> tuple[dict[str, Tensor], BendTraining]:
+    about = read_json(folder / "facts.json")
+    bend = load_file(folder / "bend.safetensors")
+    shapes = {name: tensor.shape for name, tensor in bending.bend.items()}
+    if {name: tensor.shape for name, tensor in bend.items()} != shapes:
+        raise ValueError("another bend")
+    return bend, about

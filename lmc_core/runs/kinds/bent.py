@@ -17,9 +17,8 @@ from lmc_core.paths.bezier import BendSettings, Bezier
 from lmc_core.paths.curve import measure
 from lmc_core.paths.line import Line
 from lmc_core.progress import Part, Progress
-from lmc_core.runs.bends import train_bend
 from lmc_core.runs.kinds import BendTraining
-from lmc_core.runs.kinds.bend import path_facts
+from lmc_core.runs.kinds.bend import path_facts, train_bend
 from lmc_core.runs.requests.along import AlongRequest
 from lmc_core.runs.requests.barrier import BarrierRequest, BentNumbers, StraightNumbers
 from lmc_core.tasks import Examples, Task

@@ -25,7 +25,6 @@ from lmc_core.paths.directions import random_plane
 from lmc_core.paths.grid import Grid, Surface, measure_grid
 from lmc_core.paths.plane import Plane
 from lmc_core.progress import Progress, ignore, part
-from lmc_core.runs.bends import train_bend
 from lmc_core.runs.cache import Ends, find_ends
 from lmc_core.runs.computation import Arrays, Entries, Workload
 from lmc_core.runs.inputs import (
@@ -37,6 +36,7 @@ from lmc_core.runs.inputs import (
 )
 from lmc_core.runs.kinds import BendTraining
 from lmc_core.runs.kinds.barrier import make_request
+from lmc_core.runs.kinds.bend import train_bend
 from lmc_core.runs.partial import Unfinished
 from lmc_core.runs.request import RequestJson
 from lmc_core.runs.requests.bend import STEPS
