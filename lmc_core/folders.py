@@ -11,8 +11,6 @@ from pathlib import Path
 
 import platformdirs
 
-from lmc_core.errors import BadInput
-
 PACKAGE = Path(__file__).resolve().parent
 
 
@@ -71,19 +69,3 @@ def allowed(path: str | Path) -> bool:
     except (OSError, RuntimeError, ValueError):  # a loop of links, no such user, a null character
         return False
     return all(any(one.is_relative_to(root) for root in roots()) for one in inside)
-
-
-def require_allowed(path: str | Path) -> Path:
-    """Return the path with links followed.
-
-    Raises:
-        BadInput: if it lies outside of the folders that the app may read.
-    """
-    if not allowed(path):
-        names = ", ".join(repr(str(root)) for root in roots()) or "none"
-        raise BadInput(
-            f"The app may not read {str(path)[:200]!r}; copy it into one of its folders "
-            f"({names}), or start the app with "
-            "LMC_ROOTS naming another."
-        )
-    return Path(path).expanduser().resolve()

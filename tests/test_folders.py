@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lmc_core.errors import BadInput
-from lmc_core.folders import allowed, require_allowed, roots
+from lmc_core.folders import allowed, roots
 
 
 @pytest.fixture
@@ -32,10 +31,7 @@ def test_inside_and_outside(world: Path) -> None:
         "first/not/there",
         "first/../second/model",
     ):
-        assert (
-            allowed(world / inside)
-            and require_allowed(str(world / inside)) == (world / inside).resolve()
-        )
+        assert allowed(world / inside) and allowed(str(world / inside))
     for outside in (
         "outside",
         "outside/model",
@@ -46,9 +42,6 @@ def test_inside_and_outside(world: Path) -> None:
         "second/..",
     ):
         assert not allowed(world / outside)
-        with pytest.raises(BadInput, match="LMC_ROOTS") as caught:
-            require_allowed(world / outside)
-        assert str(world / "first") in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_links_are_followed(world: Path) -> None:
@@ -78,6 +71,4 @@ def test_defaults(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -
         roots() == [home / "models"] and not allowed("/etc") and allowed(home / "models" / "mine")
     )
     monkeypatch.setenv("LMC_ROOTS", "")
-    assert roots() == []
-    with pytest.raises(BadInput, match="none"):
-        require_allowed(tmp_path)
+    assert roots() == [] and not allowed(tmp_path)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from lmc_core.cli.output import check_target, print_json, table
 from lmc_core.cli.progress import ProgressBar
+from lmc_core.cli.results import find_result
 from lmc_core.errors import BadInput, UnknownName
 from lmc_core.figures.panel import headline
 from lmc_core.runs.store import Store
@@ -94,16 +95,8 @@ def add(name: str, keys: list[str], note: str, store: Store, studies: Studies) -
     """Put results on one axis into a study, which is begun if there is none of that name or
     title.
     """
-    stored = [entry.key for entry in store.list()]
-    found = []
-    for text in keys:
-        matching = [key for key in stored if text and key.startswith(text.lower())]
-        if len(matching) != 1:
-            raise BadInput(
-                f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc "
-                "results` lists the keys."
-            )
-        found += matching
+    stored = store.list()
+    found = [find_result(stored, text).key for text in keys]
     entry = Entry(keys=tuple(dict.fromkeys(found)), note=note)
     try:
         there = studies.find(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 from lmc_core.cli.output import print_json, table
@@ -83,29 +83,39 @@ def _row(entry: Result) -> tuple[str, ...]:
         )
 
 
+def find_result(stored: Sequence[Result], text: str) -> Result:
+    """The one result whose key begins with `text`.
+
+    Raises:
+        BadInput: if there is none, or more than one.
+    """
+    matching = [entry for entry in stored if text and entry.key.startswith(text.lower())]
+    if len(matching) != 1:
+        raise BadInput(
+            f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc results` "
+            "lists the keys."
+        )
+    return matching[0]
+
+
 def delete(store: Store, text: str) -> None:
     """Delete the one result whose key begins with `text`.
 
     Raises:
         BadInput: if there is none, more than one, or it came with the app.
     """
-    matching = [entry for entry in store.list() if text and entry.key.startswith(text.lower())]
-    if len(matching) != 1:
+    found = find_result(store.list(), text)
+    if found.shipped:
         raise BadInput(
-            f"{len(matching) or 'No'} results have a key that begins with {text!r}; `lmc results` "
-            "lists the keys."
-        )
-    if matching[0].shipped:
-        raise BadInput(
-            f"The result {matching[0].key[:12]} came with the app and stays; only your own can be "
+            f"The result {found.key[:12]} came with the app and stays; only your own can be "
             "deleted."
         )
-    if not store.delete(matching[0].key):
+    if not store.delete(found.key):
         raise BadInput(
-            f"The result {matching[0].key[:12]} could not be deleted; check the permissions of "
+            f"The result {found.key[:12]} could not be deleted; check the permissions of "
             f"{store.root}."
         )
-    print(f"Deleted {matching[0].key}.")
+    print(f"Deleted {found.key}.")
 
 
 def _found(result: Mapping[str, object]) -> str:

@@ -5,14 +5,13 @@ written at them: brackets, labels in the margin, losses at the ends.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
 
-from lmc_core.figures.layout import fresh, padded, write
+from lmc_core.figures.layout import fresh, padded, wrapped, write
 from lmc_core.figures.margin import MarginLabel, total_height
 from lmc_core.figures.style import GROUNDS, SMALL, Stroke, Theme
 from lmc_core.figures.text import Result, barrier_words
@@ -63,17 +62,7 @@ def labelling(names: Sequence[str]) -> Labelling:
     """Decide how curves of these names are labelled."""
     labels = [MarginLabel(name, "", "", 0.0, 0.0) for name in names]
     legend = len(names) > DIRECT or (bool(labels) and total_height(labels) > ROOM)
-    return Labelling(tuple(broken(name, LEGEND) for name in names), legend)
-
-
-def broken(name: str, width: int) -> str:
-    """Return a name in lines of about so many characters, with HTML line breaks; a long word is
-    left whole.
-    """
-    return (
-        "<br>".join(textwrap.wrap(name, width, break_long_words=False, break_on_hyphens=False))
-        or name
-    )
+    return Labelling(tuple(wrapped(name, LEGEND) for name in names), legend)
 
 
 def _array(values: Sequence[float | None]) -> np.ndarray:

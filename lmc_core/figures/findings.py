@@ -8,11 +8,6 @@ from lmc_core.figures.text import Result, barrier_words, is_above_plain
 from lmc_core.numbers import percent
 
 
-def capital(text: str) -> str:
-    """Return a text that begins with a capital."""
-    return text[:1].upper() + text[1:]
-
-
 def barrier_finding(
     results: Sequence[Result], labels: Sequence[str], reference: str = "the plain average"
 ) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 
@@ -94,6 +95,14 @@ def padded(low: float, high: float, below: float, above: float) -> tuple[float, 
         extent = max(abs(high), 1.0) * 0.1
         low, high = low - extent / 2, high + extent / 2
     return low - below * extent, high + above * extent
+
+
+def wrapped(text: str, width: int) -> str:
+    """Return a text in lines of about so many characters, with HTML line breaks; a long word is
+    left whole.
+    """
+    lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+    return "<br>".join(lines) or text
 
 
 def write(

@@ -21,7 +21,6 @@ import torch
 from torch import Tensor
 
 from lmc_core.matching.experts import Mixture
-from lmc_core.matching.state import MatchingState
 from lmc_core.symmetry.arithmetic import TINY, precise
 
 WAYS = ("router", "gram", "exact")
@@ -77,11 +76,6 @@ def expert_costs(mixture: Mixture) -> ExpertCosts:
     naive = torch.arange(mixture.count, device=mixture.routers.device)
     orders = {NAIVE: naive} | {way: mixture.ordered(way) for way in WAYS}
     return ExpertCosts({way: _cost(value, lengths[way]) for way, value in values.items()}, orders)
-
-
-def find_costs(moved: MatchingState, root: str) -> ExpertCosts:
-    """The same for the mixture whose outermost space is `root`."""
-    return expert_costs(Mixture(moved, moved.problem.layout.spaces[root]))
 
 
 def _cost(value: Tensor, lengths: Tensor) -> Tensor:

@@ -61,11 +61,7 @@ def require_compatible(a: Model, b: Model) -> None:
                 f"{name!r} has shape {list(shape)} in {a.name} and {list(right[name])} in "
                 f"{b.name}; choose two alike."
             )
-    for key, value, other in unequal_settings(a.config, b.config, ignored):
-        raise Incompatible(
-            f"{a.name} has {key}={value} and {b.name} has {key}={other}; choose two that compute "
-            "alike."
-        )
+    _require_equal_settings(a, b, ignored)
 
 
 def require_one_body(a: Model, b: Model) -> None:
@@ -82,6 +78,10 @@ def require_one_body(a: Model, b: Model) -> None:
                 f"{a.name} has {key} {left[key]} and {b.name} has {key} {right[key]}; choose two "
                 "models of the same sizes."
             )
+    _require_equal_settings(a, b, ignored)
+
+
+def _require_equal_settings(a: Model, b: Model, ignored: set[str]) -> None:
     for key, value, other in unequal_settings(a.config, b.config, ignored):
         raise Incompatible(
             f"{a.name} has {key}={value} and {b.name} has {key}={other}; choose two that compute "

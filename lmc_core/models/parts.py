@@ -399,6 +399,12 @@ def write_fused(
     return [(f"{on}.{part}.weight", f"{on}.{part}.bias" if bias else None) for part in patterns]
 
 
+def tanh_pooled(s: Structure, width: int) -> str:
+    """Add the space of a pooled state behind tanh."""
+    reason = "tanh acts on each coordinate by itself and keeps signs"
+    return s.space("pooled", "pooled", width, SIGNED, reason)
+
+
 def units(s: Structure, tag: str, size: int, activation: str, within: str | None = None) -> str:
     """Add the hidden units of a feed-forward layer without a gate."""
     if activation in HOMOGENEOUS:

@@ -147,10 +147,3 @@ def gram(origin: State, states: Sequence[State]) -> Tensor:
         )
         total += (ways @ ways.T).cpu()
     return total
-
-
-def distances(states: Sequence[State]) -> Tensor:
-    """Euclidean distances between sets of parameters, float64 `[states, states]`."""
-    products = gram(states[0], states)
-    norms = products.diagonal()
-    return (norms[:, None] + norms[None, :] - 2 * products).clamp(min=0).sqrt()

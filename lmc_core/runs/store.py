@@ -265,7 +265,7 @@ class Store:
         found: dict[str, Result] = {}
         self.foreign = 0
         for parent, shipped in ((self.root, False), (self.shipped, True)):
-            for folder in _folders(parent):
+            for folder in list_folders(parent):
                 try:
                     entry = read(folder, shipped, check=False)
                 except (Damaged, StoreError):
@@ -371,7 +371,8 @@ def _as_asked(found: Result, inside: bool = True) -> Result:
     return named_as(found, asked, inside) if isinstance(asked, dict) else found
 
 
-def _folders(parent: Path) -> list[Path]:
+def list_folders(parent: Path) -> list[Path]:
+    """The folders of results in a folder; none where it cannot be read."""
     try:
         return [folder for folder in parent.iterdir() if is_key(folder.name)]
     except OSError:

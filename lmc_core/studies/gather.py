@@ -62,6 +62,15 @@ def find_missing(shown: Sequence[Shown]) -> list[str]:
     return list(dict.fromkeys(key for each in shown for key in each.missing))
 
 
+def list_results(shown: Sequence[Shown]) -> dict[str, dict[str, object]]:
+    """The requests and numbers behind the pictures of a study, by key."""
+    return {
+        found.key: {"request": found.request, "result": found.result}
+        for each in shown
+        for found in each.found
+    }
+
+
 def is_known(found: Result) -> bool:
     """Whether this version makes such requests; a newer one may have other kinds and fields."""
     try:

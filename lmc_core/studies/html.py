@@ -13,7 +13,7 @@ from lmc_core.figures.panel import Panel
 from lmc_core.figures.style import GROUNDS, LARGE, SMALL, Theme
 from lmc_core.look import PRODUCT
 from lmc_core.runs.store import Store
-from lmc_core.studies.gather import Shown, find_missing, gather
+from lmc_core.studies.gather import Shown, find_missing, gather, list_results
 from lmc_core.studies.study import Study
 
 # of a table that may be wider than the page, which keys must be able to scroll
@@ -72,12 +72,7 @@ def study_html(study: Study, store: Store, theme: Theme = "light") -> tuple[str,
     for index, each in enumerate(shown):
         text, drawn = _section(index, each, each.panels(theme), drawn)
         sections.append(text)
-    results = {
-        found.key: {"request": found.request, "result": found.result}
-        for each in shown
-        for found in each.found
-    }
-    data: dict[str, object] = {"study": study.to_json(), "results": results}
+    data: dict[str, object] = {"study": study.to_json(), "results": list_results(shown)}
     style = STYLE.format(large=LARGE, small=SMALL, muted=ground.muted, grid=ground.grid)
     return page_html(
         study.title, _head(study, shown) + "\n".join(sections) + _foot(study), data, theme, style

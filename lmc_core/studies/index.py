@@ -16,7 +16,7 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.panel import headline, kind_name, name_setting
 from lmc_core.figures.redact import without_places
 from lmc_core.runs.result import Result, is_key
-from lmc_core.runs.store import Store
+from lmc_core.runs.store import Store, list_folders
 
 SAID = (  # fields a row is made of
     "models",
@@ -182,7 +182,7 @@ def stamp(store: Store) -> tuple[tuple[str, int], ...]:
 def measure_size(store: Store) -> int:
     """Return the bytes that this person's own results take."""
     total = 0
-    for folder in _folders(store.root):
+    for folder in list_folders(store.root):
         with contextlib.suppress(OSError):
             total += sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
     return total
@@ -219,7 +219,7 @@ def restore(store: Store, key: str) -> bool:
 
 def empty(store: Store, age: float = KEPT) -> None:
     """Delete for good what was taken out longer ago than `age` seconds."""
-    for folder in _folders(_aside(store)):
+    for folder in list_folders(_aside(store)):
         with contextlib.suppress(OSError):
             if time.time() - folder.stat().st_mtime > age:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -227,10 +227,3 @@ def empty(store: Store, age: float = KEPT) -> None:
 
 def _aside(store: Store) -> Path:
     return store.root / ".deleted"
-
-
-def _folders(parent: Path) -> list[Path]:
-    try:
-        return [folder for folder in parent.iterdir() if is_key(folder.name)]
-    except OSError:
-        return []

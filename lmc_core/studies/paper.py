@@ -16,7 +16,7 @@ from lmc_core.errors import BadInput
 from lmc_core.figures.drawing import draw as draw_images
 from lmc_core.figures.drawing import missing_tools, pixels
 from lmc_core.runs.store import Store
-from lmc_core.studies.gather import find_missing, gather
+from lmc_core.studies.gather import find_missing, gather, list_results
 from lmc_core.studies.study import Study, make_name
 
 WIDTH = 170  # millimetres, the text width of an A4 page
@@ -56,16 +56,9 @@ def study_files(
         captions.append(
             f"Not stored where this was made: {', '.join(key[:12] for key in missing)}.\n"
         )
-    results = {
-        found.key: {"request": found.request, "result": found.result}
-        for each in shown
-        for found in each.found
-    }
+    content = {"study": study.to_json(), "results": list_results(shown)}
     yield "captions.md", "\n".join(captions).encode()
-    yield (
-        "results.json",
-        json.dumps({"study": study.to_json(), "results": results}, indent=1).encode(),
-    )
+    yield "results.json", json.dumps(content, indent=1).encode()
     if draw and figures:
         pictures = draw_images(
             [figure for _, figure in figures], ("svg", "pdf", "png"), pixels(WIDTH), DPI, report

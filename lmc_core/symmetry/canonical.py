@@ -175,7 +175,7 @@ def rewrite_blocks(
 
     for layer_scale in rewrite.layer_scales:
         if mixes(layer_scale.space):
-            _fold_layer_scale(layout, layer_scale, blocks)
+            _fold_layer_scale(layer_scale, blocks)
     for space in rewrite.centred:
         if mixes(space):
             for name in writers(layout, rewrite, space):
@@ -334,7 +334,7 @@ def along(vector: Tensor, tensor: Tensor, axis: int) -> Tensor:
     return vector.view([-1 if i == axis else 1 for i in range(tensor.ndim)])
 
 
-def _fold_layer_scale(layout: Layout, part: LayerScale, blocks: Blocks) -> None:
+def _fold_layer_scale(part: LayerScale, blocks: Blocks) -> None:
     scale = blocks[part.scale].flatten()
     for name in part.writers:
         if name is not None:

@@ -19,7 +19,6 @@ from lmc_core.errors import BadInput
 from lmc_core.models.checkpoints import FOLDER
 from lmc_core.models.model import Model
 
-NUMBER = 8  # of checkpoints, where only that some are kept is said
 FIRST = 0.01  # of the run: where the first checkpoint after the initialisation lies
 MOST = 1000
 

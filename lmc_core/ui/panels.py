@@ -176,13 +176,6 @@ def show_caption(finding: str, method: str) -> None:
         st.caption(method)
 
 
-def plain(text: str) -> str:
-    """A text as itself: nothing in it is markup, a link or an icon."""
-    for sign in "\\`*_{}[]()#+-.!|<>:$~&":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("\n", "  \n")
-
-
 def show_summary(table: Table) -> None:
     """Show a table whose first column names the rows; a long one scrolls."""
     if len(table.rows) <= SHORT:

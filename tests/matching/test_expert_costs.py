@@ -12,10 +12,17 @@ from torch import Tensor
 
 from lmc_core.analysis.expert_orders import find_order
 from lmc_core.matching import experts
-from lmc_core.matching.expert_costs import NAIVE, WAYS, find_costs
+from lmc_core.matching.expert_costs import NAIVE, WAYS, ExpertCosts, expert_costs
+from lmc_core.matching.experts import Mixture
+from lmc_core.matching.state import MatchingState
 from lmc_core.models.model import Model
 from tests.matching.test_expert_orders import moved_between, tiny_mixture
 from tests.matching.test_experts import mixture_of, moved_copy, of_experts
+
+
+def find_costs(moved: MatchingState, root: str) -> ExpertCosts:
+    """The costs of the mixture whose outermost space is `root`."""
+    return expert_costs(Mixture(moved, moved.problem.layout.spaces[root]))
 
 
 def matrices(model: Model, expert: int) -> list[Tensor]:

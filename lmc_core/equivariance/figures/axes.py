@@ -5,7 +5,6 @@ figures on equivariance share.
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from lmc_core.figures.chart import blank
-from lmc_core.figures.layout import heading, padded, spread, write
+from lmc_core.figures.layout import heading, padded, spread, wrapped, write
 from lmc_core.figures.style import BODY, GROUNDS, SMALL, Theme
 from lmc_core.numbers import RAISED
 
@@ -226,10 +225,7 @@ def powers(figure: go.Figure, panel: Panel, reach: tuple[float, float]) -> None:
 
 def broken(text: str, width: int = LONG) -> str:
     """Return a label in lines of about so many characters, with HTML line breaks."""
-    return (
-        "<br>".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
-        or text
-    )
+    return wrapped(text, width)
 
 
 def direct(labels: Sequence[str]) -> bool:

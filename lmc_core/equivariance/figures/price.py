@@ -20,7 +20,6 @@ from lmc_core.numbers import number, percent
 FOOT, RIGHT = 52, 56  # pixels
 PHONE = 190  # pixels that the panel is wide on a phone
 LEFT = 0.04  # share of the axis of errors below which a point stands at the equivariant end
-EXACT = 1e-3  # errors below are those of an equivariant network
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,19 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     return found.logits if "logits" in found else found.last_hidden_state
 
 
+def continue_half(module: nn.Module, inputs: Tensor, token: int) -> Tensor:
+    """What an encoder and its decoder compute of tokens `[n, length]`: logits of the second half
+    given the first, or the streams of both where there is no head; the decoder starts with `token`.
+    """
+    half = inputs.shape[1] // 2
+    start = torch.full_like(inputs[:, :1], token)
+    shifted = torch.cat([start, inputs[:, half:-1]], 1)
+    found = module(input_ids=inputs[:, :half], decoder_input_ids=shifted, use_cache=False)
+    if "logits" in found:
+        return found.logits
+    return torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
+
+
 def text_family(
     name: str,
     classes: str,

@@ -93,11 +93,6 @@ def save(module: nn.Module, config: Config, folder: Path, shard: int = SHARD) ->
     module.save_pretrained(folder, max_shard_size=shard)  # type: ignore[operator]
 
 
-def logits(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Logits `[n, length, vocabulary]` of tokens `[n, length]`, of a decoder."""
-    return module(inputs, use_cache=False).logits
-
-
 def drop_copy(tensors: dict[str, Tensor], copy: str, original: str, words: str = UNTIE) -> None:
     """Remove a tensor that the configuration says is another one, if it is there; alone, it is that
     other one.
@@ -183,6 +178,20 @@ def special_tokens(config: Config) -> None:
         raise BadCheckpoint(
             f"The configuration gives 'pad_token_id' as {pad}, and there are {tokens} tokens."
         )
+
+
+def require_tokens(config: Config, *keys: str) -> None:
+    """Raise `BadCheckpoint` unless each of these entries is one of the tokens."""
+    for key in keys:
+        token = config[key]
+        if (
+            not isinstance(token, int)
+            or isinstance(token, bool)
+            or not 0 <= token < config.size("vocab_size")
+        ):
+            raise BadCheckpoint(
+                f"The configuration should give {key!r} as one of the tokens; it gives {token!r}."
+            )
 
 
 def activation(config: Mapping[str, Json], key: str, known: Collection[str], family: str) -> str:

@@ -26,12 +26,13 @@ from lmc_core.models.parts import (
     attention,
     post_norm_stream,
     separate_attention,
+    tanh_pooled,
     units,
     units_product,
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
-from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, ROTATIONS, SCALED, SIGNED
+from lmc_core.symmetry.spaces import NONE, PERMUTATIONS, ROTATIONS, SCALED
 
 MEANS, OFFSETS, SUMS = "means that LayerNorm removes", "offsets of norms", "sums of constants"
 # of tables
@@ -350,13 +351,7 @@ def pooled(
         s.space("pooled", "pooled", width, NONE, "the pooled state is an output itself")
         s.freedom(MEANS, width)
     elif act == "tanh":
-        s.space(
-            "pooled",
-            "pooled",
-            width,
-            SIGNED,
-            "tanh acts on each coordinate by itself and keeps signs",
-        )
+        tanh_pooled(s, width)
     elif act in HOMOGENEOUS:
         reason = "ReLU acts on each coordinate by itself and commutes with positive scales"
         s.space("pooled", "pooled", width, SCALED, reason, positive=True)
@@ -383,12 +378,15 @@ def over(block: str, rows: int) -> int | None:
     return None if block == "score" and rows == 1 else 0
 
 
-def stream_head(s: Structure, config: Config, kind: Kind, name: str) -> None:
+def stream_head(s: Structure, config: Config, kind: Kind) -> None:
     """A linear layer on the stream itself: labels of every token, or where an answer begins and
     ends.
     """
-    rows, ignored = (2, None) if kind.predicts == "span" else (config.size("num_labels"), 0)
-    s.linear("head", name, "*", "-residual", rows=rows, ignores_mean_over=ignored)
+    if kind.predicts == "span":
+        s.linear("head", "qa_outputs", "*", "-residual", rows=2)
+    else:
+        rows = config.size("num_labels")
+        s.linear("head", "classifier", "*", "-residual", rows=rows, ignores_mean_over=0)
 
 
 def hidden_head(s: Structure, config: Config, dense: str, name: str, rows: int, act: str) -> None:

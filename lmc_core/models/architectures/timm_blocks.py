@@ -105,7 +105,7 @@ def attend(
     if f.normed == "layer":
         _layer_norms(s, b, a, on, at)
     elif f.normed == "rms":
-        _rms_norms(s, f, a, on, at, tag, b.pairs is not None and b.pairs.interleaved)
+        _rms_norms(s, f, on, at, tag, b.pairs is not None and b.pairs.interleaved)
     if b.relative and not b.relative.shared:
         relative(s, b, f"heads.{tag}", on, at, tag, i == b.depth - 1)
     if b.mixed:
@@ -176,9 +176,7 @@ def _layer_norms(s: Structure, b: Body, a: Attention, on: str, at: str) -> None:
     s.freedom("gains against a rotation", 1)
 
 
-def _rms_norms(
-    s: Structure, f: Attends, a: Attention, on: str, at: str, tag: str, interleaved: bool
-) -> None:
+def _rms_norms(s: Structure, f: Attends, on: str, at: str, tag: str, interleaved: bool) -> None:
     """RMSNorms on queries and keys that are turned behind them; their gains scale against each
     other, pair by pair.
     """

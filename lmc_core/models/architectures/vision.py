@@ -338,7 +338,7 @@ def unseen_constants(
         s.freedom(CONSTANTS, count)
 
 
-def tanh_pooler(s: Structure, width: int, rows: int) -> None:
+def tanh_pooler(s: Structure, rows: int) -> None:
     """A pooler whose state is an output: its layer reads the last norm, whose own outputs are
     others'.
     """

@@ -131,9 +131,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     if kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, config.text("hidden_act"))
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(
-            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
-        )
+        postnorm.stream_head(s, config, kind)
     if not apart:  # of rows along 1/g of the last norm, which is read by a layer as well
         rows = sum(
             s.shapes[block.parameter][0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_core.errors import BadCheckpoint
 from lmc_core.lazy_torch import torch
 from lmc_core.models.architectures import hf
-from lmc_core.models.architectures.heads import Head, Readers, with_class
+from lmc_core.models.architectures.heads import Head, Readers, continue_half, with_class
 from lmc_core.models.architectures.postnorm import MEANS, OFFSETS, SUMS, norm_into
 from lmc_core.models.config import Config, require_divides, require_sizes
 from lmc_core.models.family import Family
@@ -23,11 +23,11 @@ from lmc_core.models.parts import (
     attention,
     post_norm_stream,
     separate_attention,
+    tanh_pooled,
     units,
     units_product,
 )
 from lmc_core.models.structure import Structure
-from lmc_core.symmetry.spaces import SIGNED
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -93,16 +93,7 @@ def config(raw: Config) -> Config:
                 f"A BART with {old}={raw[old]!r} is not supported; published ones have norms "
                 "after each layer."
             )
-    for key in ("pad_token_id", "eos_token_id", "decoder_start_token_id"):
-        token = found[key]
-        if (
-            not isinstance(token, int)
-            or isinstance(token, bool)
-            or not 0 <= token < found.size("vocab_size")
-        ):
-            raise BadCheckpoint(
-                f"The configuration should give {key!r} as one of the tokens; it gives {token!r}."
-            )
+    hf.require_tokens(found, "pad_token_id", "eos_token_id", "decoder_start_token_id")
     found = with_class(found, raw, CLASSES, USUAL, "BART")
     if _head(found).predicts == "span" and hf.labels(raw) != 2:
         raise BadCheckpoint(
@@ -165,15 +156,7 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     if name.endswith("ForQuestionAnswering"):
         found = module(inputs, use_cache=False)
         return torch.stack([found.start_logits, found.end_logits], -1)
-    half = inputs.shape[1] // 2
-    start = torch.full_like(inputs[:, :1], config.decoder_start_token_id)
-    shifted = torch.cat([start, inputs[:, half:-1]], 1)
-    found = module(input_ids=inputs[:, :half], decoder_input_ids=shifted, use_cache=False)
-    return (
-        found.logits
-        if "logits" in found
-        else torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
-    )
+    return continue_half(module, inputs, config.decoder_start_token_id)
 
 
 BIASES = (True, True, True, True)
@@ -240,13 +223,7 @@ def structure(config: Config) -> Structure:
         s.freedom(MEANS, 2 * width * config.size("decoder_layers"))
     readers: Readers | None = None
     if head.predicts == "label":
-        s.space(
-            "pooled",
-            "pooled",
-            width,
-            SIGNED,
-            "tanh acts on each coordinate by itself and keeps signs",
-        )
+        tanh_pooled(s, width)
         readers = [s.linear("pooler", "classification_head.dense", "+pooled", "-residual")]
         s.linear(
             "head", head.name, "*", "-pooled", rows=config.size("num_labels"), ignores_mean_over=0

@@ -199,9 +199,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     elif kind.predicts in TOKENS:
         newer_head(s, config)
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(
-            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
-        )
+        postnorm.stream_head(s, config, kind)
 
 
 def newer_head(s: Structure, config: Config) -> None:

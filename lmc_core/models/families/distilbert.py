@@ -69,9 +69,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, config.text("hidden_act"))
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(
-            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
-        )
+        postnorm.stream_head(s, config, kind)
 
 
 SMALL = Config(

@@ -115,8 +115,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, "gelu")
     elif kind.predicts in ("token-label", "span"):
-        name = "qa_outputs" if kind.predicts == "span" else "classifier"
-        postnorm.stream_head(s, config, kind, name)
+        postnorm.stream_head(s, config, kind)
     elif config.get("add_pooling_layer", True):
         score = {"score": ("classifier", 1)} if kind.predicts == "choice" else {}
         postnorm.pooled(s, config, f"{base}pooler.dense", score)

@@ -62,9 +62,7 @@ def write(s: Structure, config: Config, kind: Kind, base: str) -> None:
     elif kind.predicts in TOKENS:
         postnorm.token_head(s, config, HEAD, "gelu")
     elif kind.predicts in ("token-label", "span"):
-        postnorm.stream_head(
-            s, config, kind, "qa_outputs" if kind.predicts == "span" else "classifier"
-        )
+        postnorm.stream_head(s, config, kind)
     elif config.get("add_pooling_layer", True):
         heads = {"score": ("classifier", 1)} if kind.predicts == "choice" else {}
         postnorm.pooled(s, config, f"{base}pooler.dense", heads)

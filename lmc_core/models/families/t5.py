@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lmc_core.errors import BadCheckpoint
 from lmc_core.lazy_torch import nn, torch
 from lmc_core.models.architectures import hf
-from lmc_core.models.architectures.heads import Head, with_class
+from lmc_core.models.architectures.heads import Head, continue_half, with_class
 from lmc_core.models.config import Config, Json, require_sizes
 from lmc_core.models.family import SHARD, Family
 from lmc_core.models.parts import (
@@ -30,12 +30,13 @@ from lmc_core.models.parts import (
     gated_units,
     rms_norm_stream,
     separate_attention,
+    tanh_pooled,
     units,
     units_product,
 )
 from lmc_core.models.structure import Structure
 from lmc_core.symmetry.rewrite import Tied
-from lmc_core.symmetry.spaces import PERMUTATIONS, SIGNED
+from lmc_core.symmetry.spaces import PERMUTATIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -141,7 +142,7 @@ def _config(raw: Config, kind: Kin) -> Config:
     hf.special_tokens(found)
     if found["decoder_start_token_id"] is None:
         found["decoder_start_token_id"] = found["pad_token_id"]
-    _require_tokens(found, "pad_token_id", "decoder_start_token_id")
+    hf.require_tokens(found, "pad_token_id", "decoder_start_token_id")
     _activation(found)
     found = with_class(found, raw, kind.classes, f"{kind.classes_begin}{USUAL}", kind.title)
     if kind.head(found).predicts == "span" and hf.labels(raw) != 2:
@@ -168,19 +169,6 @@ def _require_buckets(found: Config) -> None:
             "the configuration gives "
             f"{buckets} and {farthest}."
         )
-
-
-def _require_tokens(found: Config, *keys: str) -> None:
-    for key in keys:
-        token = found[key]
-        if (
-            not isinstance(token, int)
-            or isinstance(token, bool)
-            or not 0 <= token < found.size("vocab_size")
-        ):
-            raise BadCheckpoint(
-                f"The configuration should give {key!r} as one of the tokens; it gives {token!r}."
-            )
 
 
 def _activation(config: Config) -> tuple[bool, str]:
@@ -261,15 +249,7 @@ def outputs(module: nn.Module, inputs: Tensor) -> Tensor:
     if name.endswith(ALONE):
         found = module(inputs)
         return found.logits if "logits" in found else found.last_hidden_state
-    half = inputs.shape[1] // 2
-    start = torch.full_like(inputs[:, :1], config.decoder_start_token_id)
-    shifted = torch.cat([start, inputs[:, half:-1]], 1)
-    found = module(input_ids=inputs[:, :half], decoder_input_ids=shifted, use_cache=False)
-    return (
-        found.logits
-        if "logits" in found
-        else torch.cat([found.encoder_last_hidden_state, found.last_hidden_state], 1)
-    )
+    return continue_half(module, inputs, config.decoder_start_token_id)
 
 
 def reached(buckets: int, farthest: int, both_ways: bool) -> int:
@@ -372,13 +352,7 @@ def _end(s: Structure, config: Config, head: Head) -> list[tuple[str, str | None
     if head.predicts == "features":
         return None
     if head.predicts == "label":
-        s.space(
-            "pooled",
-            "pooled",
-            width,
-            SIGNED,
-            "tanh acts on each coordinate by itself and keeps signs",
-        )
+        tanh_pooled(s, width)
         s.linear(
             "head", head.name, "*", "-pooled", rows=config.size("num_labels"), ignores_mean_over=0
         )

@@ -169,7 +169,7 @@ def structure(config: Config) -> Structure:
     if kind.predicts == "features":
         vision.output_norm(s, "layernorm")
         if config["add_pooling_layer"]:
-            vision.tanh_pooler(s, width, config.optional_size("pooler_output_size") or width)
+            vision.tanh_pooler(s, config.optional_size("pooler_output_size") or width)
         return s
     if kind.predicts == "pixels":
         rows = config.size("patch_size") ** 2 * config.size("num_channels")

@@ -43,11 +43,6 @@ HEADS: dict[str, tuple[tuple[str, str], ...]] = {
         ("transformer.", "DistilBertModel"),
     ),
 }
-# encoders alone whose class has a pooler unless it is told otherwise
-POOLED = [
-    [f"{beginning}Model"]
-    for beginning in ("Bert", "Roberta", "XLMRoberta", "Camembert", "Albert", "MPNet")
-]
 
 
 def completed(config: Config, names: Collection[str]) -> Config:
