@@ -40,26 +40,6 @@ def models() -> dict[str, Row]:
     return found | {name: row for name, row in others if name not in found}
 
 
-def model_label(row: Row) -> str:
-    """Return a model with seed, width and score, as far as they are known: "vit-fashion-s0 · width
-    96 · 90.1%"; a person's own by the name of its folder. A name that ends with the seed says it.
-    """
-    test = row["scores"].get("test", {})
-    name, seed = custom_models.title(row["name"]), row["seed"]
-    parts = [
-        name,
-        "" if seed is None or name.endswith(f"-s{seed}") else f"seed {seed}",
-        f"width {row['width']}",
-    ]
-    if test:
-        parts.append(
-            f"perplexity {number(test['perplexity'])}"
-            if "perplexity" in test
-            else percent(test.get("accuracy"))
-        )
-    return " \u00b7 ".join(part for part in parts if part)
-
-
 def spaces(row: Row) -> Spaces:
     """Kind -> what `describe` says of its spaces: what it is, its classes and why there are no
     more.

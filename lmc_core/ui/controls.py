@@ -4,7 +4,7 @@ exactly. Symmetries and methods are in `symmetry_controls`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import streamlit as st
@@ -12,7 +12,7 @@ import streamlit as st
 from lmc_core.errors import LmcError
 from lmc_core.limits import MOST
 from lmc_core.models.listing import Row
-from lmc_core.ui import address, backend, catalogue, current, custom_models, messages
+from lmc_core.ui import address, backend, catalogue, current, custom_models, messages, model_labels
 from lmc_core.ui.catalogue import Known, Pair
 from lmc_core.ui.options import Option
 from lmc_core.ui.setting import Setting
@@ -75,16 +75,19 @@ def begin(title: str) -> Known:
 def make_model(
     name: str, label: str, known: Known, names: Iterable[str], default: str, help: str
 ) -> Option[str]:
-    """One of some models."""
-    return Option(
-        name,
-        label,
-        list(names),
-        default,
-        help,
-        "list",
-        lambda each: catalogue.model_label(known[each]),
-    )
+    """One of some models; `show_chosen` says what is known about it."""
+    labels = model_labels.label_models(known)
+    return Option(name, label, list(names), default, help, "list", labels.__getitem__)
+
+
+def show_chosen(chosen: Mapping[str, str], known: Known) -> None:
+    """Say below some lists what is known about the models that are chosen there.
+
+    Args:
+        chosen: their names, by what the lists are called, such as A.
+        known: all models that can be chosen.
+    """
+    st.caption(model_labels.describe_models(chosen, known))
 
 
 def choose_pair(known: Known, key: str) -> Pair:
@@ -112,6 +115,7 @@ def choose_pair(known: Known, key: str) -> Pair:
         st.session_state[f"{key}_b"] = kin[0]
     st.session_state[f"{key}_was"] = a
     b = option.show(key)
+    show_chosen({"A": a, "B": b}, known)
     add_model(key)
     show_notes([known[a], known[b]])
     if known[a]["digest"] == known[b]["digest"]:

@@ -89,14 +89,20 @@ def _write_remembered(names: Sequence[str]) -> None:
         write_file(folders.home() / FILE, json.dumps(list(names)[-MOST:], indent=1).encode())
 
 
-def title(name: str) -> str:
-    """Return how a model is called in lists, by the name of its folder: "mine" for
+def title(name: str, depth: int = 1) -> str:
+    """Return how a model is called, by the name of its folder: "mine" for
     "path:/home/me/models/mine", "mine + adapter", "mine (extra tensors left out)".
+
+    Args:
+        name: in the lists.
+        depth: folders that are named, the last ones of a path.
     """
     extra = name.startswith("extra:")
     parts = [each.strip() for each in name.removeprefix("extra:").split("+")]
     short = [
-        Path(each.removeprefix("path:")).name or each if each.startswith("path:") else each
+        "/".join(Path(each.removeprefix("path:")).parts[-depth:]) or each
+        if each.startswith("path:")
+        else each
         for each in parts
     ]
     return " + ".join(short) + (" (extra tensors left out)" if extra else "")

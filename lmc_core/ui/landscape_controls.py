@@ -27,6 +27,7 @@ from lmc_core.ui.controls import (
     make_model,
     make_split,
     read_count,
+    show_chosen,
 )
 from lmc_core.ui.options import NONE, Option
 from lmc_core.ui.requests import make_barrier
@@ -125,6 +126,7 @@ def choose_third(pair: Pair, known: Known, key: str) -> Row | None:
     usual = now[2] if len(now) > 2 and now[2] in names else names[0]
     option = make_model("c", "Model C", known, names, usual, "It is moved like B.")
     third = option.show(key)
+    show_chosen({"C": third}, known)
     current.keep([pair[0]["name"], pair[1]["name"], third])
     return known[third]
 

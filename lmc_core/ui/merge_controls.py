@@ -13,7 +13,7 @@ from lmc_core.merging.methods import MERGES
 from lmc_core.models.listing import Row
 from lmc_core.numbers import count_words
 from lmc_core.settings import find_choices
-from lmc_core.ui import address, controls, current, custom_models
+from lmc_core.ui import address, controls, current, model_labels
 from lmc_core.ui.catalogue import Known
 from lmc_core.ui.controls import alike, find_alike, find_tasks, read_count
 from lmc_core.ui.options import Option, Several, capital
@@ -22,10 +22,7 @@ Value = str | int | float
 FIRST = "vit-fashion-s0"
 FEWEST, MOST, USUAL = 2, 8, 3  # models
 CLASSES = {"all": "All classes", "permutations": "Permutations only"}
-STAND_INS = {
-    "mean": "The mean of the models, as a stand-in",
-    "first": "The first model, as a stand-in",
-}
+STAND_INS = {"mean": "Their mean, as a stand-in", "first": "The first, as a stand-in"}
 STEPS = Option(
     "steps",
     "Steps of learning",
@@ -142,7 +139,7 @@ def choose_models(known: Known, key: str) -> list[str]:
         options,
         selection_mode="multi",
         key=name,
-        format_func=custom_models.title,
+        format_func=model_labels.label_models(known).__getitem__,
         help="Two to eight; the first stays where it is. Of three the loss is drawn over their "
         "triangle.",
     )
@@ -171,28 +168,48 @@ def _begin_with_current(found: Mapping[str, Sequence[str]]) -> list[str]:
     return [*names, *others[: max(USUAL - len(names), 0)]]
 
 
-def choose_frames(frames: Sequence[str], names: Sequence[str], key: str) -> tuple[int, int, str]:
-    """The model that stays, steps of learning, and the symmetries that may be used."""
+def choose_frames(frames: Sequence[str], labels: Sequence[str], key: str) -> tuple[int, int, str]:
+    """The model that stays, steps of learning, and the symmetries that may be used.
+
+    Args:
+        frames: names in `FRAMES`.
+        labels: of the models.
+        key: prefix of the widgets' keys.
+    """
     onto = 0
     if "reference" in frames:
         onto = Option(
             "onto",
             "Onto",
-            range(len(names) + 1),
+            range(len(labels) + 1),
             0,
             "The model that the others are moved onto.",
             "list",
-            lambda k: names[k - 1] if k else "the one that matches best",
+            lambda k: labels[k - 1] if k else "the one that matches best",
         ).show(key)
     steps = STEPS.show(key) if "learned" in frames else STEPS.default
     return onto, steps, SYMMETRIES.show(key)
 
 
-def choose_base(merges: Sequence[str], chosen: Sequence[str], kin: Sequence[Row], key: str) -> str:
-    """What the task vectors of those ways to merge start from that need an ancestor."""
+def choose_base(
+    merges: Sequence[str],
+    chosen: Sequence[str],
+    kin: Sequence[Row],
+    labels: Mapping[str, str],
+    key: str,
+) -> str:
+    """What the task vectors of those ways to merge start from that need an ancestor.
+
+    Args:
+        merges: ways to merge.
+        chosen: names of the models that are merged.
+        kin: models of their family and sizes.
+        labels: of these, by their names.
+        key: prefix of the widgets' keys.
+    """
     if not any(MERGES[name].ancestor for name in merges):
         return "mean"
-    others = {row["reference"]: row["name"] for row in kin if row["name"] not in chosen}
+    others = {row["reference"]: labels[row["name"]] for row in kin if row["name"] not in chosen}
     return Option(
         "base",
         "Common ancestor",
@@ -244,8 +261,8 @@ def _number(text: str | None, usual: float, low: float, high: float) -> float:
         return usual
 
 
-def choose_weights(names: Sequence[str], key: str) -> tuple[float, ...]:
-    """A slider for the weight of each model."""
+def choose_weights(names: Sequence[str], labels: Mapping[str, str], key: str) -> tuple[float, ...]:
+    """A slider for the weight of each model, whose label is said beside it."""
     wanted = st.query_params.get("weights", "").split(",")
     st.markdown("**Weights of the models**")
     found = []
@@ -254,7 +271,7 @@ def choose_weights(names: Sequence[str], key: str) -> tuple[float, ...]:
         if widget not in st.session_state:
             text = wanted[number] if len(wanted) == len(names) else None
             st.session_state[widget] = _number(text, 1.0, 0.0, 1.0)
-        found.append(float(st.slider(name, 0.0, 1.0, step=0.01, key=widget)))
+        found.append(float(st.slider(labels[name], 0.0, 1.0, step=0.01, key=widget)))
     st.caption("Relative to each other; the plain average and the greedy soup ignore them.")
     return tuple(found) if sum(found) > 0 else (1.0,) * len(names)
 
@@ -302,11 +319,12 @@ def choose(known: Known, key: str, places: controls.Places) -> Selection | None:
         merges = _several("merge", "Ways to merge", dict(MERGES.items()), key)
     rows = [known[name] for name in names]
     kin = [known[name] for name in (names[0], *find_alike(known, names[0]))]
+    labels = model_labels.label_models(known)
     with places.more:
-        onto, steps, symmetries = choose_frames(frames, names, key)
-        base = choose_base(merges, names, kin, key)
+        onto, steps, symmetries = choose_frames(frames, [labels[name] for name in names], key)
+        base = choose_base(merges, names, kin, labels, key)
         task, split, examples = choose_data(rows, known, key)
-        weights = choose_weights(names, key)
+        weights = choose_weights(names, labels, key)
         st.markdown("**Settings of the methods**")
         settings = {name: _settings(name, key) for name in merges}
     return Selection(

@@ -11,7 +11,7 @@ from lmc_core.errors import LmcError
 from lmc_core.figures.panel import panels
 from lmc_core.models.listing import Row
 from lmc_core.runs.requests.transport import TransportNumbers
-from lmc_core.ui import backend, catalogue, controls, merge_controls, messages
+from lmc_core.ui import backend, catalogue, controls, merge_controls, messages, model_labels
 from lmc_core.ui.catalogue import Known
 from lmc_core.ui.drawn import WithoutArrays, draw_once
 from lmc_core.ui.merge_controls import Selection
@@ -109,6 +109,7 @@ def _choose(known: Known, own: Sequence[str], key: str) -> tuple[list[Row], str,
     tuned.show(key, right)
     said = "The fine-tuning is carried to it; of the family and sizes of the base."
     target = model("to", "Target", names=list(known), default=target, help=said).show(key, left)
+    labels = model_labels.label_models(known)
     itself = Option(
         "itself",
         "Target fine-tuned itself",
@@ -116,8 +117,11 @@ def _choose(known: Known, own: Sequence[str], key: str) -> tuple[list[Row], str,
         _find_tuned(known, own, target, name),
         "The loss to reach: what the target gains by training on the same task.",
         "list",
-        lambda each: "None" if each == "none" else catalogue.model_label(known[each]),
+        lambda each: labels.get(each, "None"),
     ).show(key, right)
+    own_target = {} if itself == "none" else {"Target fine-tuned itself": itself}
+    places = {"Base": base, "Fine-tuned": name, "Target": target, **own_target}
+    controls.show_chosen(places, known)
     rows = [known[base], known[name], known[target]]
     tasks = controls.find_tasks([known[name], known[target]], known)
     said = "Split and examples are those on the left; the target's own task is measured too."

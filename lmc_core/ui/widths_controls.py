@@ -80,6 +80,7 @@ def choose_widths(known: Known, key: str) -> Pair:
         next((one for one in ((now or usual)[1], FIRST[1]) if one in wide), wide[0]),
         "Models that hold the narrow one.",
     ).show(key)
+    controls.show_chosen({"Narrow": a, "Wide": b}, known)
     if (a, b) not in (now, usual):
         current.keep([a, b])
     return known[a], known[b]

@@ -81,10 +81,30 @@ def require_whole(page: Page, name: str) -> None:
     assert fonts
 
 
+# names, shown and whole, that do not fit where they are
+CUT = """all => all.filter(each => each.clientWidth && each.scrollWidth > each.clientWidth)
+    .map(each => each.value || each.textContent)"""
+
+
+def require_readable(page: Page) -> None:
+    """Nothing is cut off in the lists of the sidebar, whether they are closed or open."""
+    lists = page.get_by_test_id("stSidebar").get_by_test_id("stSelectbox").locator("input")
+    assert lists.evaluate_all(CUT) == []
+    for each in lists.all():
+        if each.is_visible():
+            each.click()
+            expect(page.get_by_role("option").first).to_be_visible()
+            assert page.get_by_role("option").locator("*").evaluate_all(CUT) == []
+            each.press("Escape")
+            expect(page.get_by_role("option")).to_have_count(0)
+
+
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_opens_by_a_deep_link(name, server, visit):
+def test_every_page_opens_by_a_deep_link(name, server, guarded, visit):
+    guarded.set_viewport_size({"width": 1280, "height": 800})
     page = visit(server + ("/" if name == "start" else f"/{name}"))
     require_whole(page, name)
+    require_readable(page)
     if name != "start":
         expect(page).to_have_title(f"{PAGES[name].title} \u00b7 LMC Explorer")
 

@@ -49,7 +49,7 @@ def test_a_lesson_is_trained_watched_and_looked_at(server, visit, tmp_path):
 def test_a_lesson_sets_the_controls(server, visit):
     page = visit(server + "/equivariance")
     page.get_by_role("combobox", name="Lesson", exact=True).click()
-    page.get_by_role("option", name="The best price is between the ends").click()
+    page.get_by_role("option", name="The best price is in between").click()
     expect(
         page.get_by_text("A finite price ρ of asymmetry has a lower held-out loss")
     ).to_be_visible()

@@ -41,6 +41,11 @@ def _told(kind: str) -> str:
     return KINDS[kind].partition(": ")[2] or "not moved"
 
 
+def _name_group(name: str) -> str:
+    """A group with what it does, in words that the list has room for."""
+    return f"{name}: {group_of(name).sentence.replace(' turns and ', ' turns, ')}"
+
+
 # What every control is at first depends on the lesson.
 LESSON = Option(
     "preset",
@@ -77,7 +82,7 @@ GROUP = Option(
     "C4",
     "C4 and D4 turn images, D4 mirrors them too; S3 and S4 exchange the elements of a set.",
     "list",
-    lambda name: f"{name}: {group_of(name).sentence}",
+    _name_group,
 )
 NETWORK = Option(
     "network",

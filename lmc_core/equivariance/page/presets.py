@@ -77,7 +77,7 @@ class Preset:
 
 PRESETS = {
     "projection": Preset(
-        "Projection is harmless only when trained for",
+        "Projection must be trained for",
         "Digits in all four positions: the data has the symmetry. **Follow each line to the left, "
         "where the weights are "
         "averaged over the group**: the unconstrained network breaks, the one that was led there "
@@ -116,7 +116,7 @@ PRESETS = {
         },
     ),
     "price": Preset(
-        "The best price is between the ends",
+        "The best price is in between",
         "The labels of two digits change places unless the image is upright: the symmetry is "
         "mostly right, and wrong "
         "somewhere. **A finite price ρ of asymmetry has a lower held-out loss than either end**, "
