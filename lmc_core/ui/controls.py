@@ -223,12 +223,12 @@ def describe_added(added: str, row: Row) -> str:
 
 def _list_added(key: str) -> None:
     """The models that were added, each with a button that takes it out of the lists."""
-    for number, name in enumerate(custom_models.remembered()):
+    labels = model_labels.label_models(custom_models.remembered())
+    for number, (name, words) in enumerate(labels.items()):
         label, button = st.columns([5, 1], vertical_alignment="center")
-        label.markdown(messages.plain(custom_models.title(name)))
+        label.markdown(messages.plain(words))
         button.button(
-            "",
-            icon=":material/close:",
+            messages.draw_cross(f"Take {words} out of the lists"),
             key=f"{key}_forget_{number}",
             on_click=custom_models.forget,
             args=(name,),

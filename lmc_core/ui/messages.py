@@ -5,12 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from typing import Literal
+from urllib.parse import quote
 
 import streamlit as st
 
 from lmc_core.errors import LmcError
 from lmc_core.figures.redact import without_places
 from lmc_core.ui import address
+
+CROSS = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16" viewBox="0 0 16 16">'
+    '<path d="M3 2L12 11M12 2L3 11" stroke="#717b84" stroke-width="1.8" stroke-linecap="round"/>'
+    "</svg>"
+)
 
 
 def sentence(error: Exception | str) -> str:
@@ -40,6 +47,15 @@ def strong() -> Literal["primary", "secondary"]:
     contrast, which nobody can read.
     """
     return "secondary" if st.context.theme.type == "dark" else "primary"
+
+
+def draw_cross(words: str) -> str:
+    """Return the label of a button on which a cross is drawn; a screen reader says the words.
+
+    A button with an icon alone is called after the file of the icon, "close icon", whatever it
+    closes. The grey has 3.6 times the contrast of either ground of the sidebar.
+    """
+    return f"![{plain(words)}](data:image/svg+xml,{quote(CROSS, safe='')})"
 
 
 def plain(text: str) -> str:

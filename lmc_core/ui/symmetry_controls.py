@@ -191,8 +191,7 @@ def choose_kept(setting: Setting, spaces: Spaces, key: str) -> list[Setting]:
         words = other.label(largest)
         label.markdown(words)
         button.button(
-            "",
-            icon=":material/close:",
+            messages.draw_cross(f"Remove {words} from the figure"),
             key=f"{key}_remove_{index}",
             on_click=remove,
             args=(other,),

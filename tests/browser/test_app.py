@@ -180,7 +180,7 @@ def test_results_in_the_store_appear_at_once_and_the_address_holds_the_state(ser
     expect(page.get_by_text("All 3 curves are stored")).to_be_visible()
     page.get_by_text("More settings").click()
     page.wait_for_function(STILL)  # it opens for half a second, and what it holds moves
-    page.get_by_test_id("stExpander").get_by_test_id("stBaseButton-tertiary").first.click()
+    page.get_by_role("button", name="Remove Permutations only from the figure").click()
     expect(page.get_by_text("All 2 curves are stored")).to_be_visible()
     page.wait_for_url(re.compile("with=none"))
     settle(visit(page.url))

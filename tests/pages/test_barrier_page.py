@@ -215,6 +215,9 @@ def test_settings_are_kept_and_removed(at):
     at.run()
     at.button(key="barrier_keep").click().run()
     assert at.button(key="barrier_keep").disabled
+    removing = at.button(key="barrier_remove_0").label  # a picture of a cross, with a name
+    assert removing.startswith("![Remove Permutations only from the figure](data:image/svg")
+    assert all(buttons(at))  # an icon alone is called after its file, whatever it does
     at.button(key="barrier_remove_0").click().run()
     assert "Permutations only" not in [each.value for each in at.markdown]
     at.button(key="barrier_add_permutations").click().run()

@@ -121,6 +121,7 @@ def test_the_second_of_a_pair_is_chosen_with_the_first(
     later = AppTest.from_file(str(script("barrier")), default_timeout=120).run()  # another session
     listed = later.selectbox(key="barrier_a").options
     assert listed[-2:] == ["mine", "other"]
+    assert "![Take mine out of the lists](" in later.button(key="barrier_forget_0").label
     later.button(key="barrier_forget_0").click().run()
     assert custom_models.remembered() == names[1:]
     assert "mine" not in later.selectbox(key="barrier_a").options
