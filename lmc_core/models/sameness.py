@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import combinations
 from typing import NotRequired, TypedDict
 
 import torch
 from torch import Tensor
 
+from lmc_core.models.lazy import PIECE
 from lmc_core.models.model import Model
 
 FIRST = 2**12  # values that tell most tensors apart before all are compared
@@ -28,19 +31,51 @@ class Sameness:
     differ: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What is kept of a parameter that was read once.
+
+    Attributes:
+        first: digest of its shape and its first values.
+        constant: whether all of its values are one.
+    """
+
+    first: bytes
+    constant: bool
+
+
 def sameness(a: Model, b: Model) -> Sameness:
     """Compare the parameters of two models.
 
     A tensor of one value alone, such as gains that are all 1, tells nothing and counts as equal
     only beside another that is.
     """
-    names = [*a.state, *(name for name in b.state if name not in a.state)]
-    same = [
-        name
-        for name in names
-        if name in a.state and name in b.state and _equal(a.state[name], b.state[name])
+    return _compare(*_read_looks([a, b]))
+
+
+def _read_looks(models: Sequence[Model]) -> tuple[list[dict[str, _Look]], list[dict[str, bytes]]]:
+    """A look at each parameter of some models, and digests of those whose beginning another has as
+    well. One parameter is there at a time; each is read once, and once more where it begins alike.
+    """
+    looks = [{name: _look_at(model.state[name]) for name in model.state} for model in models]
+    times = Counter((name, look.first) for each in looks for name, look in each.items())
+    wholes = [
+        {
+            name: _digest(model.state[name])
+            for name, look in each.items()
+            if times[name, look.first] > 1
+        }
+        for model, each in zip(models, looks, strict=True)
     ]
-    if len(same) < len(names) and all(_constant(a.state[name]) for name in same):
+    return looks, wholes
+
+
+def _compare(looks: Sequence[dict[str, _Look]], wholes: Sequence[dict[str, bytes]]) -> Sameness:
+    """What two models have in common, from what `_read_looks` found of them."""
+    (a, b), (one, other) = looks, wholes
+    names = [*a, *(name for name in b if name not in a)]
+    same = [name for name in names if name in one and one[name] == other.get(name)]
+    if len(same) < len(names) and all(a[name].constant for name in same):
         same = []
     chosen = set(same)
     return Sameness(tuple(same), tuple(name for name in names if name not in chosen))
@@ -64,8 +99,9 @@ def common_weights(models: Sequence[Model]) -> list[CommonWeights]:
     are fewer, abbreviated: ``differ`` of those that are not equal, or ``equal`` of those that are.
     """
     found: list[CommonWeights] = []
+    looks, wholes = _read_looks(models)
     for i, j in combinations(range(len(models)), 2):
-        each = sameness(models[i], models[j])
+        each = _compare((looks[i], looks[j]), (wholes[i], wholes[j]))
         if each.same:
             total = len(each.same) + len(each.differ)
             row: CommonWeights = {"models": [i, j], "same": len(each.same), "tensors": total}
@@ -96,18 +132,22 @@ def abbreviated(names: Collection[str], among: Collection[str]) -> list[str]:
     return list(found)
 
 
-def _equal(a: Tensor, b: Tensor) -> bool:
-    if a.shape != b.shape:
-        return False
-    left, right = a.flatten(), b.flatten()
-    for one, other in ((left[:FIRST], right[:FIRST]), (left, right)):
-        if one.dtype != other.dtype:
-            one, other = one.float(), other.float()
-        if not torch.equal(one, other):
-            return False
-    return True
-
-
-def _constant(tensor: Tensor) -> bool:
+def _look_at(tensor: Tensor) -> _Look:
     flat = tensor.flatten()
-    return flat.numel() == 0 or bool((flat == flat[0]).all())
+    constant = flat.numel() == 0 or all(
+        bool((part == flat[0]).all()) for part in (flat[:FIRST], flat)
+    )
+    return _Look(_digest(tensor, FIRST), constant)
+
+
+def _digest(tensor: Tensor, most: int | None = None) -> bytes:
+    """A digest of a shape and of values, or the first of them, which does not depend on their
+    type.
+    """
+    found = sha256(repr(tuple(tensor.shape)).encode())
+    for part in tensor.flatten()[:most].split(PIECE):
+        single = part.float()
+        exact = part.dtype != torch.float64 or torch.equal(single.double(), part)
+        # 0 and -0 are one value
+        found.update(((single if exact else part) + 0.0).cpu().numpy().data)
+    return found.digest()

@@ -53,7 +53,7 @@ def draw_cross(words: str) -> str:
     """Return the label of a button on which a cross is drawn; a screen reader says the words.
 
     A button with an icon alone is called after the file of the icon, "close icon", whatever it
-    closes. The grey has 3.6 times the contrast of either ground of the sidebar.
+    closes. The grey has a contrast of 3.6 or more with every ground.
     """
     return f"![{plain(words)}](data:image/svg+xml,{quote(CROSS, safe='')})"
 

@@ -5,6 +5,7 @@ refused.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 from lmc_core.figures.text import same_weights
+from lmc_core.models.lazy import LazyState
 from lmc_core.models.load import load
 from lmc_core.models.model import Model
 from lmc_core.models.sameness import abbreviated, common_weights, sameness
@@ -98,6 +100,39 @@ def test_of_models_trained_apart_nothing_is_said_though_gains_are_all_one(
 def test_of_several_models_pairs_are_named_by_number(pair: tuple[Model, Model]) -> None:
     a, b = pair
     assert said(a, b, replace(a, name="again")) == ["Models 1 and 3 hold the same weights."]
+
+
+@pytest.mark.parametrize("alike", [0, 1])
+def test_every_parameter_is_read_once_and_once_more_where_another_begins_alike(
+    pair: tuple[Model, Model], alike: int
+) -> None:
+    drawn = [tiny.tiny("gpt2", seed) for seed in range(2, 5)]
+    models, read = [*pair, *drawn, *pair[:alike]], Counter[tuple[int, str]]()
+
+    def lazily(number: int, model: Model) -> Model:
+        def make(name: str) -> torch.Tensor:
+            read[number, name] += 1
+            return model.state[name]
+
+        return model.with_state(LazyState(model.state, make))
+
+    found = common_weights([lazily(*each) for each in enumerate(models)])
+    assert [each["models"] for each in found] == [[0, 5]] * alike
+    tables = {number: read[number, "transformer.wte.weight"] for number in range(len(models))}
+    assert tables == {number: 2 if alike and number in (0, 5) else 1 for number in tables}
+    assert set(read.values()) <= {1, 2}  # some begin alike, as gains do that are all 1
+
+
+def test_values_are_compared_whatever_their_types(pair: tuple[Model, Model]) -> None:
+    a, table = pair[0], "transformer.wte.weight"
+    state = {name: torch.where(each.abs() < 0.01, 0.0, each) for name, each in a.state.items()}
+    signed = {name: torch.where(each == 0, -0.0, each) for name, each in state.items()}
+    wide = {name: each.double() for name, each in state.items()}
+    for other in (signed, wide):
+        assert not sameness(a.with_state(state), a.with_state(other)).differ
+    finer = a.with_state({**wide, table: wide[table] + 1e-12})  # less than float32 can tell
+    for other in (state, wide):
+        assert sameness(finer, a.with_state(other)).differ == (table,)
 
 
 def test_results_from_before_say_it_by_their_digests() -> None:
