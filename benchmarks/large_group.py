@@ -126,12 +126,12 @@ def announce(folders: list[str], way: str, arguments: argparse.Namespace, mixtur
         mixtures: whose losses are measured; 0 where models are written.
     """
     from lmc_core.analysis.lazy_memory import estimate_lazy_group_of
-    from lmc_core.analysis.memory import estimate_many
+    from lmc_core.analysis.memory import estimate_group
     from lmc_core.analysis.streamed_memory import estimate_mixtures_of
 
     moved, onto = arguments.method != "none", arguments.onto > 0
     if way == "held":
-        memory = estimate_many(folders, moved)
+        memory = estimate_group(folders, moved, False, arguments.windows, arguments.tokens)
         return memory.peak if mixtures else memory.align
     if not mixtures:
         return estimate_lazy_group_of(folders, 2, 64, onto)

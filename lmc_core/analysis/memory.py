@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from lmc_core.analysis.lazy_memory import LIBRARIES, count_outputs, find_stored
 from lmc_core.errors import BadInput
 from lmc_core.matching.learned.by_layer import half_precision
 from lmc_core.matching.learned.charts import SMOOTH
@@ -26,6 +27,8 @@ from lmc_core.numbers import size
 from lmc_core.symmetry.alignment import CHUNK
 from lmc_core.symmetry.layout import Layout
 from lmc_core.tasks import evaluator
+from lmc_core.tasks.streamed_losses import flow_each
+from lmc_core.tasks.task import PIECE as LOGITS
 
 HALF, SINGLE, DOUBLE = 2, 4, 8  # bytes of a number
 # numbers for each of a map's: parameter, slope and SOAP's six; all but the slope again for the best
@@ -70,9 +73,73 @@ def estimate_many(references: Sequence[str], aligned: bool = True, learned: bool
     return Memory(pairs * most.weights, align, pairs * most.measure)
 
 
+def estimate_group(
+    references: Sequence[str], aligned: bool, learned: bool, examples: int | None, length: int
+) -> Memory:
+    """What measuring mixtures of several held models takes, where they stay as they are; where they
+    are brought together, that takes more, as `estimate_many` says.
+
+    Args:
+        references: of the models.
+        aligned: whether they are brought into one frame.
+        learned: whether by a method that follows gradients.
+        examples: to measure on; None for as many as are run at once, or more.
+        length: tokens of a window.
+    """
+    if aligned:
+        return estimate_many(references, aligned, learned)
+    found = max(map(configuration, references), key=lambda each: _count(*each))
+    stored = find_stored(references, *found)
+    read = sum(path.stat().st_size for name in references for path in find_files(name))
+    return Memory(
+        read, 0, read + measure_mixtures(*found, stored, len(references), examples, length)
+    )
+
+
+def measure_mixtures(
+    family: Family, config: Config, stored: int, count: int, examples: int | None, length: int
+) -> int:
+    """Bytes that measuring mixtures of held models takes beside these (`tasks.evaluator`).
+
+    There is a module in float32. While a mixture is written into it, the largest parameter is there
+    of all models in float32, where it is stored in half precision, and twice of their running mean
+    (`models.mixing`), and the outputs of the batch before; those are there as well while the next
+    batch runs.
+
+    Args:
+        family: of all models.
+        config: of all models.
+        stored: bytes of a number in their files.
+        count: of the models.
+        examples: to measure on; None for as many as are run at once, or more.
+        length: tokens of a window.
+    """
+    layout, sizes = family.layout(config), family.sizes(config)
+    largest = max(map(math.prod, layout.shapes.values()))
+    copies = min(2, count - 1) + (count if stored < SINGLE else 0)
+    one = count_outputs(family, config, 1, length)
+    batch = max(1, min(evaluator.BATCH, evaluator.OUTPUTS // one, examples or evaluator.BATCH))
+    outputs = SINGLE * batch * one
+    flow = flow_each(family, config, length if "tokens" in sizes else None)
+    width, units = (
+        max((space.size for space in layout.spaces.values() if space.kind == kind), default=1)
+        for kind in ("residual", "units")
+    )
+    # a stream and what it began as; units before, in and after what is not linear
+    running = batch * flow * (1 + 1.5 * units / width) + outputs + SINGLE * LOGITS
+    module = SINGLE * _count(family, config)
+    return LIBRARIES + module + outputs + max(copies * SINGLE * largest, round(running))
+
+
+def _count(family: Family, config: Config) -> int:
+    """Parameters of a model."""
+    return sum(map(math.prod, family.layout(config).shapes.values()))
+
+
 def _held_together(references: Sequence[str]) -> int:
     """Bytes of several large models while they are matched: each as it was read, in float64, and
-    in float32 as it is compared and where it stands; the mean of the others; a step of matching.
+    in float32 as it is compared and where it stands; the mean of the others; a step of matching;
+    modules that are imported on the way.
     """
     family, config = configuration(references[0])
     layout = family.layout(config)
@@ -81,7 +148,7 @@ def _held_together(references: Sequence[str]) -> int:
     each = _count_untied(family, config)
     read = sum(path.stat().st_size for name in references for path in find_files(name))
     held = each * (len(references) * (DOUBLE + 2 * SINGLE) + SINGLE)
-    return read + held + largest_layer(layout) + SCRATCH
+    return read + held + largest_layer(layout) + SCRATCH + LIBRARIES
 
 
 def estimate_pair(

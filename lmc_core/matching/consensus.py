@@ -217,8 +217,7 @@ class Consensus:
         for number in range(rounds):
             kept = list(self.found)
             for k, state in enumerate(states):
-                mean_of_others = self._mean([each for j, each in enumerate(states) if j != k])
-                step, _ = match_weights(self.layout, mean_of_others, state, self.classes, VISIT)
+                step = self._visit(states, k)
                 self.found[k] = step.compose(self.found[k])
                 if isinstance(state, PiecedState):  # it is moved once, by all that has moved it
                     states[k] = self._move(self.found[k], self.units[k])
@@ -235,6 +234,11 @@ class Consensus:
                 break
         progress(1.0)
         return values
+
+    def _visit(self, states: Sequence[State], k: int) -> Alignment:
+        """What moves model k onto the mean of the others, which is held no longer than here."""
+        mean_of_others = self._mean([each for j, each in enumerate(states) if j != k])
+        return match_weights(self.layout, mean_of_others, states[k], self.classes, VISIT)[0]
 
     def from_the_first(self) -> list[Alignment]:
         """The alignments, all moved by one element so that the first model stays."""

@@ -21,7 +21,7 @@ from time import monotonic
 from typing import Any
 
 from lmc_core.analysis.expert_orders import MOST, mixtures, number_of_orders
-from lmc_core.analysis.memory import SINGLE, Memory, estimate_many, estimate_pair
+from lmc_core.analysis.memory import SINGLE, Memory, estimate_group, estimate_many, estimate_pair
 from lmc_core.analysis.parts import find_parts
 from lmc_core.errors import LmcError
 from lmc_core.locks import holder
@@ -34,6 +34,7 @@ from lmc_core.runs.expected import Expected
 from lmc_core.runs.jobs import lock_path
 from lmc_core.runs.large_models import estimate_unheld, holds_nothing
 from lmc_core.runs.request import WINDOW, ManyRequest, ModelsRequest
+from lmc_core.runs.requests.many import GroupRequest
 from lmc_core.runs.result import Result
 from lmc_core.runs.store import Store
 from lmc_core.tasks import TASKS
@@ -386,6 +387,9 @@ def estimate_memory(request: ModelsRequest) -> Memory:
     if holds_nothing(request):
         return estimate_unheld(request)
     aligned, learned = request.method != "none", request.learn is not None
+    if isinstance(request, GroupRequest):
+        length = request.length or WINDOW
+        return estimate_group(request.models, aligned, learned, request.examples, length)
     if isinstance(request, ManyRequest):
         return estimate_many(request.models, aligned, learned)
     found = estimate_pair(request.models, getattr(request, "points", 25), aligned, learned)

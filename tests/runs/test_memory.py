@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,53 @@ def test_mixtures_of_three_take_what_was_measured() -> None:
         sizes = family, family.config(config), 2, 3
         found = [estimate_lazy_mixtures(*sizes, aligned, 64, 35) for aligned in (False, True)]
         assert found == [pytest.approx(plain, rel=0.1), pytest.approx(moved, rel=0.1)]
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "windows", "took"),
+    [
+        ("28M", 2, 5, 0.55e9),
+        ("28M", 3, 4, 0.74e9),
+        ("28M", 3, 20, 0.94e9),
+        ("28M", 6, 5, 1.18e9),
+        ("410M", 3, 5, 5.17e9),
+    ],
+)
+def test_mixtures_of_held_models_take_what_was_measured(
+    size: str, count: int, windows: int, took: float
+) -> None:
+    """`python benchmarks/large_group.py --method none --ways held --resolution 2` held that, with
+    `--sizes`, `--models` and `--windows`.
+    """
+    small = {"model_type": "gpt2", "n_embd": 384, "n_layer": 6, "n_head": 6}
+    words = {"model_type": "gpt_neox", "vocab_size": 50304, "hidden_size": 1024}
+    words |= {"num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+    family, words = (GPT2, small) if size == "28M" else (GPT_NEOX, words)
+    config = family.config({**words, "tie_word_embeddings": family is GPT2})
+    held = 2 * count * sum(map(math.prod, family.layout(config).shapes.values()))
+    announced = held + memory.measure_mixtures(family, config, 2, count, windows, 64)
+    assert took <= announced < 1.1 * took
+
+
+def test_mixtures_of_held_models_take_what_is_counted() -> None:
+    """Of three tied models in half precision a module, their tables in float32, two means of these,
+    and the outputs of the batch before; of two in single precision one mean.
+    """
+    parameters, table, outputs = 354_823_168, 50257 * 1024, 4 * 4 * 64 * 50257
+    counted = 4 * parameters + 5 * 4 * table + outputs + memory.LIBRARIES
+    assert memory.measure_mixtures(GPT2, MEDIUM, 2, 3, 4, 64) == counted
+    single = 4 * parameters + 4 * table + outputs + memory.LIBRARIES
+    assert memory.measure_mixtures(GPT2, MEDIUM, 4, 2, 4, 64) == single
+
+
+def test_a_held_group_is_announced_as_it_is_measured(tiny_gpt2_pair: tuple[Path, Path]) -> None:
+    """All its models are read once; what merges them holds more, and is announced as before."""
+    paths = [*map(str, tiny_gpt2_pair), str(tiny_gpt2_pair[0])]
+    words = {"method": "none", "task": "plays", "examples": 4, "device": "cpu"}
+    found = estimate_memory(make_group_request(paths, **words))
+    read = sum(path.stat().st_size for each in paths for path in find_files(each))
+    assert found.align == 0 and found.weights == read
+    assert read < found.peak < memory.estimate_many(paths, aligned=False).peak
 
 
 def test_the_memory_of_a_request_knows_of_learning(tiny_gpt2_pair: tuple[Path, Path]) -> None:

@@ -11,7 +11,7 @@ from typing import cast
 
 import torch
 
-from lmc_core.analysis.memory import Memory, estimate_many, require_room
+from lmc_core.analysis.memory import Memory, estimate_group, estimate_many, require_room
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr
 from lmc_core.limits import require_counts
@@ -47,7 +47,7 @@ from lmc_core.runs.inputs import (
 )
 from lmc_core.runs.kinds import Seconds, SharedWeights
 from lmc_core.runs.large_models import estimate_large_group, holds_nothing, reads_lazily
-from lmc_core.runs.request import Data, RequestJson, Scalar
+from lmc_core.runs.request import WINDOW, Data, RequestJson, Scalar
 from lmc_core.runs.requests.many import GroupRequest, ManyFacts, ManyNumbers
 
 RESOLUTION = 6  # of the simplex of three: 28 points, the centre among them
@@ -173,8 +173,12 @@ def open_many(
             asked for; None where models are held.
     """
     full = [full_reference(each) for each in references]
-    memory = unheld or estimate_many(full, aligned, learned)
-    require_room(memory.peak, f"{doing} {merged or len(full)} models")
+    held = (
+        estimate_many(full, aligned, learned)
+        if merged
+        else estimate_group(full, aligned, learned, None, WINDOW)
+    )
+    require_room((unheld or held).peak, f"{doing} {merged or len(full)} models")
     models = [load(each, lazy=True) if unheld else load_warm(each) for each in full]
     common_forms(models)
     return models
