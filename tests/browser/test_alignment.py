@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from lmc_core.models.zoo import zoo
 from tests.browser.conftest import require_narrow, settle
-from tests.browser.test_app import require_accessible
+from tests.browser.test_app import require_accessible, require_opened
 
 pytestmark = [
     pytest.mark.browser,
@@ -62,7 +62,8 @@ def test_run_click_look_and_take_away(server, visit, tmp_path):
 
 
 def test_accessibility_and_a_phone(server, visit):
-    page = visit(server + SMALL + "&space=heads")
+    page = visit(server + "/alignment?space=heads")  # whose result came with the app
+    require_opened(page, "alignment")
     expect(page.get_by_text("The alignment is stored")).to_be_visible()
     expect(chart(page, "^Linear CKA of every layer")).to_be_visible()
     page.get_by_text("Numbers", exact=True).click()

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import require_narrow, settle
-from tests.browser.test_app import require_accessible
+from tests.browser.test_app import require_accessible, require_opened
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(400)]
 
@@ -59,6 +59,7 @@ def test_a_lesson_sets_the_controls(server, visit):
 
 def test_accessibility_and_a_phone(server, visit):
     page = visit(server + "/equivariance")  # whose networks came with the app
+    require_opened(page, "equivariance")
     expect(page.get_by_text("All 4 networks are stored")).to_be_visible(timeout=60_000)
     require_accessible(page)
     for section in ("Way to the projection", "Price of symmetry", "One input", "Moved copies"):

@@ -16,7 +16,7 @@ from lmc_core.runs.kinds.barrier import make_request
 from lmc_core.runs.requests.orders import OrdersRequest
 from lmc_core.runs.store import Store
 from tests.browser.conftest import require_narrow, settle
-from tests.browser.test_app import require_accessible
+from tests.browser.test_app import require_accessible, require_opened
 from tests.figures.experts_result import experts_result
 
 NAMES = ("mixtral-plays-s0", "mixtral-plays-s1")
@@ -82,8 +82,9 @@ def test_run_and_cancel(filled, visit):
     )
 
 
-def test_accessibility_and_a_phone(filled, visit):
-    page = visit(filled + PAGE)
+def test_accessibility_and_a_phone(server, visit):
+    page = visit(server + "/experts")  # whose result came with the app
+    require_opened(page, "experts")
     expect(page.get_by_text("The result is stored")).to_be_visible(timeout=60_000)
     page.get_by_text("Numbers", exact=True).click()
     expect(page.get_by_role("table").first).to_be_visible(timeout=60_000)

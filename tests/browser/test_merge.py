@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from lmc_core.models.zoo import zoo
 from tests.browser.conftest import require_narrow, settle
-from tests.browser.test_app import require_accessible
+from tests.browser.test_app import require_accessible, require_opened
 
 pytestmark = [
     pytest.mark.browser,
@@ -108,7 +108,8 @@ def test_a_click_on_the_triangle_sets_the_weights(server, visit):
 
 
 def test_accessibility_and_a_phone(server, visit):
-    page = visit(server + SMALL)
-    expect(page.get_by_text("The reference frame is stored")).to_be_visible()
+    page = visit(server + "/merge")  # whose results came with the app
+    require_opened(page, "merge")
+    expect(page.get_by_text("All 4 reference frames are stored")).to_be_visible()
     require_accessible(page)
     require_narrow(page)

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from lmc_core.models.zoo import zoo
 from tests.browser.conftest import require_narrow, settle
-from tests.browser.test_app import require_accessible
+from tests.browser.test_app import require_accessible, require_opened
 
 NAMES = {"vit-fashion-narrow-s0", "vit-fashion-s0"}
 PAGE = "/widths?a=vit-fashion-narrow-s0&b=vit-fashion-s0&ways=weight&examples=50&points=5"
@@ -44,8 +44,9 @@ def test_run_look_closer_and_take_away(server, visit, tmp_path):
 
 
 def test_accessibility_and_a_phone(server, visit):
-    page = visit(server + PAGE)
-    expect(page.get_by_text("All 2 curves are stored")).to_be_visible(timeout=60_000)
+    page = visit(server + "/widths")  # whose curves came with the app
+    require_opened(page, "widths")
+    expect(page.get_by_text("All 3 curves are stored")).to_be_visible(timeout=60_000)
     page.get_by_text("Numbers", exact=True).click()
     expect(page.get_by_role("table").first).to_be_visible(timeout=60_000)
     require_accessible(page)
