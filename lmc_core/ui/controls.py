@@ -223,8 +223,8 @@ def describe_added(added: str, row: Row) -> str:
 
 def _list_added(key: str) -> None:
     """The models that were added, each with a button that takes it out of the lists."""
-    labels = model_labels.label_models(custom_models.remembered())
-    for number, (name, words) in enumerate(labels.items()):
+    names = model_labels.name_models(custom_models.remembered())
+    for number, (name, words) in enumerate(names.items()):
         label, button = st.columns([5, 1], vertical_alignment="center")
         label.markdown(messages.plain(words))
         button.button(

@@ -29,7 +29,7 @@ def label_models(names: Iterable[str]) -> dict[str, str]:
     Args:
         names: of all models that may stand beside each other.
     """
-    titles = _tell_apart(names)
+    titles = name_models(names)
     long = [name for name, title in titles.items() if not _fits(title)]
     taken = {title for name, title in titles.items() if name not in long}
     for share in SHARES:
@@ -49,7 +49,7 @@ def describe_models(chosen: Mapping[str, str], known: Mapping[str, Row]) -> str:
         chosen: names of models, by what the lists call them, such as A.
         known: all models that can be chosen.
     """
-    titles, labels = _tell_apart(known), label_models(known)
+    titles, labels = name_models(known), label_models(known)
     lines = []
     for place, name in chosen.items():
         facts = [titles[name]] * (labels[name] != titles[name]) + _list_facts(known[name])
@@ -70,7 +70,7 @@ def _list_facts(row: Row) -> list[str]:
     return facts
 
 
-def _tell_apart(names: Iterable[str]) -> dict[str, str]:
+def name_models(names: Iterable[str]) -> dict[str, str]:
     """Name -> title; of folders of one name with as many of those above as tell them apart."""
     titles = {name: custom_models.title(name) for name in names}
     deepest = max((name.count("/") for name in titles), default=0)

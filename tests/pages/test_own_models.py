@@ -107,6 +107,18 @@ def test_the_page_adds_a_model_and_says_why_it_does_not(inside: Path) -> None:
     assert [option for option in options if option.startswith("mine")] == ["mine"]
 
 
+def test_added_models_are_listed_by_their_whole_names(
+    inside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "a-name-that-is-longer-than-the-lists-of-the-sidebar-can-show"
+    paths = [f"path:{inside / name}" for name in (long, "one/model", "two/model")]
+    monkeypatch.setattr(custom_models, "remembered", lambda: paths)
+    app = AppTest.from_file(str(script("barrier")), default_timeout=120).run()
+    listed = [app.button(key=f"barrier_forget_{k}").label.replace("\\", "") for k in range(3)]
+    for label, name in zip(listed, (long, "one/model", "two/model"), strict=True):
+        assert label.startswith(f"![Take {name} out of the lists](")
+
+
 def test_the_second_of_a_pair_is_chosen_with_the_first(
     inside: Path, tiny_gpt2_pair: tuple[Path, Path]
 ) -> None:
