@@ -216,10 +216,13 @@ def join_freedom(*parts: tuple[float | None, int]) -> float:
     """Degrees of freedom of a sum of independent variances, each given by its root and its own
     degrees of freedom.
     """
-    known = [(error**2, free) for error, free in parts if error is not None]
+    known = [(error, free) for error, free in parts if error is not None]
     if not known:
         return 0.0
-    total = sum(variance for variance, _ in known)
-    if total == 0:
+    largest = max(error for error, _ in known)
+    if largest == 0:
         return float(min(free for _, free in known))
-    return total**2 / sum(variance**2 / free for variance, free in known)
+    # relative to the largest, since the square of a small variance is zero
+    shares = [((error / largest) ** 2, free) for error, free in known]
+    total = sum(share for share, _ in shares)
+    return total**2 / sum(share**2 / free for share, free in shares)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from lmc_core.errors import BadInput
 from lmc_core.intervals.errors import stderr, student
-from lmc_core.intervals.pairs import components, over_pairs
+from lmc_core.intervals.pairs import components, join_freedom, over_pairs
 
 PAIRS = list(combinations("abcd", 2))
 RUNS = 2000
@@ -216,6 +216,13 @@ def test_components_of_two_known_effects() -> None:
 @pytest.mark.parametrize("design", [APART, STAR, [(0, 1)], [(0, 1), (1, 2)]])
 def test_designs_that_do_not_tell_models_from_pairs(design: Design) -> None:
     assert components(design, [float(k) for k in range(len(design))], (0,)) is None
+
+
+def test_degrees_of_freedom_do_not_depend_on_the_unit():
+    """Also where the square of a variance is too small for a float."""
+    for unit in (1.0, 1e-200, 1e200):
+        assert join_freedom((unit, 2), (2 * unit, 6)) == pytest.approx(25 / (1 / 2 + 16 / 6))
+        assert join_freedom((unit, 2), (None, 0)) == pytest.approx(2)
 
 
 @settings(max_examples=60)
