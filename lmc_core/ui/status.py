@@ -97,6 +97,8 @@ def show_status(
     jobs = backend.jobs(keys)
     active = [k for k, job in jobs.items() if job.active]
     missing = [line for line in lines if line.result is None]
+    if any(_has_arrived(line, jobs) for line in missing):
+        st.rerun()
     if not active:
         st.session_state.pop(f"{key}_batch", None)
         backend.expect([line.request for line in missing])
@@ -126,6 +128,14 @@ def show_status(
                 todo = [line.request for line in missing or lines]
                 again = bool(failed or not missing)
                 _show_start(todo, key, verbs[0], fresh=not missing, again=again, width=width)
+
+
+def _has_arrived(line: Line[N], jobs: Mapping[str, Job]) -> bool:
+    """Whether a result that was missing when this run of the page read it is there now that its job
+    is done; no later look at the jobs would find that anything has changed.
+    """
+    done = line.key in jobs and jobs[line.key].state == "done"
+    return done and backend.stored(line.request) is not None
 
 
 @st.fragment(run_every=POLL)

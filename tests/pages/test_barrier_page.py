@@ -11,7 +11,7 @@ from lmc_core.figures.barrier import barrier_figure
 from lmc_core.numbers import estimate, number
 from lmc_core.runs.partial import Unfinished, ship
 from lmc_core.symmetry.spaces import KINDS
-from lmc_core.ui import barrier_view
+from lmc_core.ui import backend, barrier_view
 from tests.pages.conftest import Installation
 from tests.pages.reading import (
     box,
@@ -87,6 +87,22 @@ def test_run_asks_for_what_is_missing_and_draws_it(at, app):
     at.run()
     assert not at.exception and list(at.table[0].value.index) == SETTINGS
     assert "Run again" in buttons(at) and not at.get("progress")
+
+
+def test_what_arrives_while_the_page_is_read_is_shown(at, app, monkeypatch):
+    press(at.run(), "Run")
+    asked, jobs = [job.key for job in app.waiting()], backend.jobs
+
+    def read_after_the_last_has_ended(keys):
+        app.work()
+        return jobs(keys)
+
+    monkeypatch.setattr(backend, "jobs", read_after_the_last_has_ended)
+    at.run()
+    assert "Run again" in buttons(at) and not app.waiting()
+    assert "All 3 curves are stored" in words(at)
+    app.store.delete(asked[0])  # a result that is gone is no reason to look for ever
+    assert "All 3 curves are stored" not in words(at.run())
 
 
 def test_running_says_what_and_how_far_and_cancels(at, app):
