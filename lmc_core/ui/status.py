@@ -93,8 +93,7 @@ def show_status(
         st.error(refused, icon=":material/error:")
     note = cost.note(find_missing(lines)) if note is None else note
     _say_end(key)
-    keys = [line.key for line in lines]
-    jobs = backend.jobs(keys)
+    jobs = backend.jobs([line.key for line in lines])
     active = [k for k, job in jobs.items() if job.active]
     missing = [line for line in lines if line.result is None]
     if any(_has_arrived(line, jobs) for line in missing):
@@ -112,8 +111,7 @@ def show_status(
             if active:
                 _poll(lines, key, active, noun)
             elif failed:
-                reason = messages.sentence(jobs[failed[0].key].error)
-                st.error(f"{failed[0].label} was not computed. {reason}", icon=":material/error:")
+                _show_failure(failed[0], jobs)
             else:
                 said = f" {note}" if missing and note else ""
                 st.markdown(_rest(lines, missing, jobs, noun) + said)
@@ -128,6 +126,12 @@ def show_status(
                 todo = [line.request for line in missing or lines]
                 again = bool(failed or not missing)
                 _show_start(todo, key, verbs[0], fresh=not missing, again=again, width=width)
+
+
+def _show_failure(line: Line[N], jobs: Mapping[str, Job]) -> None:
+    """Why a line was not computed."""
+    reason = messages.sentence(jobs[line.key].error)
+    st.error(f"{line.label} was not computed. {reason}", icon=":material/error:")
 
 
 def _has_arrived(line: Line[N], jobs: Mapping[str, Job]) -> bool:
