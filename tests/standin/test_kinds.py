@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from lmc_core.equivariance import run
 from lmc_core.equivariance.request import make_equivariance_request
 from lmc_core.models.model import Model
 from lmc_core.runs.computation import COMPUTATIONS, Arrays
@@ -111,8 +112,10 @@ LEARNS = ("learned", "joint", "generated", "bend", "both bends", "learned merge"
 @pytest.mark.alone
 @pytest.mark.parametrize("form", ["free", "equality", "resilient"])
 def test_a_network_is_trained_towards_equivariance(
-    float32_alone: str, form: str, tmp_path: Path
+    float32_alone: str, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in {"SIDE": 5, "ROWS": 80, "SHARES": 5}.items():  # of what is measured after it
+        monkeypatch.setattr(run, name, value)
     request = make_equivariance_request(form=form, steps=6, examples=20)
     found = [
         COMPUTATIONS[request.what].compute(dataclasses.replace(request, device=device))
