@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from lmc_core.figures.margin import text_width
 from lmc_core.models.listing import Row
@@ -29,6 +30,11 @@ def label_models(names: Iterable[str]) -> dict[str, str]:
     Args:
         names: of all models that may stand beside each other.
     """
+    return dict(_label(tuple(names)))
+
+
+@lru_cache(maxsize=16)  # every control of every run of a page asks; 300 long names take 0.1 s
+def _label(names: tuple[str, ...]) -> dict[str, str]:
     titles = name_models(names)
     long = [name for name, title in titles.items() if not _fits(title)]
     taken = {title for name, title in titles.items() if name not in long}
