@@ -99,13 +99,13 @@ def title(name: str, depth: int = 1) -> str:
     """
     extra = name.startswith("extra:")
     parts = [each.strip() for each in name.removeprefix("extra:").split("+")]
-    short = [
-        "/".join(Path(each.removeprefix("path:")).parts[-depth:]) or each
-        if each.startswith("path:")
-        else each
-        for each in parts
-    ]
+    short = [_name_folder(each, depth) if each.startswith("path:") else each for each in parts]
     return " + ".join(short) + (" (extra tensors left out)" if extra else "")
+
+
+def _name_folder(name: str, depth: int) -> str:
+    parts = Path(name.removeprefix("path:")).parts[-depth:]
+    return str(Path(*parts)) if parts else name
 
 
 def models() -> dict[str, Row]:

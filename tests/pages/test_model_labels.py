@@ -33,6 +33,8 @@ def test_shipped_models_are_called_by_their_whole_names() -> None:
 def test_folders_of_one_name_are_told_apart_by_those_above() -> None:
     names = ["path:/a/first/model", "path:/a/second/model", "path:/a/mine", "model"]
     assert [*require_fitting(names).values()] == ["first/model", "second/model", "mine", "model"]
+    names = ["path:/model", "path:/a/model"]
+    assert [*require_fitting(names).values()] == ["/model", "a/model"]
 
 
 @pytest.mark.parametrize(

@@ -173,12 +173,13 @@ def open_many(
             asked for; None where models are held.
     """
     full = [full_reference(each) for each in references]
-    held = (
-        estimate_many(full, aligned, learned)
-        if merged
-        else estimate_group(full, aligned, learned, None, WINDOW)
-    )
-    require_room((unheld or held).peak, f"{doing} {merged or len(full)} models")
+    if unheld is not None:
+        memory = unheld
+    elif merged:
+        memory = estimate_many(full, aligned, learned)
+    else:
+        memory = estimate_group(full, aligned, learned, None, WINDOW)
+    require_room(memory.peak, f"{doing} {merged or len(full)} models")
     models = [load(each, lazy=True) if unheld else load_warm(each) for each in full]
     common_forms(models)
     return models
