@@ -24,8 +24,8 @@ from lmc_core.server.place import Place
 CHROMIUM = next(
     (
         path
-        # without the windows and menus that a person sees, a load takes a sixth less
-        for name in ("chromium-headless-shell", "chromium", "google-chrome")
+        # the first without the windows and menus that a person sees, which take a tenth of a load
+        for name in ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
         if (path := shutil.which(name))
     ),
     None,
